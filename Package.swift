@@ -1,0 +1,86 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: GPL-2.0
+import PackageDescription
+
+/// One set of settings for all of our own targets. Warnings are errors here and
+/// nowhere else, so that a dependency's warning never stops a build.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let argumentParser = Target.Dependency.product(
+    name: "ArgumentParser", package: "swift-argument-parser")
+let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+
+// Dependencies point one way:
+// iopmemctl → IopmemCommands → IopmemVerify → Iopmem → IopmemSystem → CIopmem, CLib*
+let package = Package(
+    name: "iopmem",
+    products: [
+        .executable(name: "iopmemctl", targets: ["iopmemctl"]),
+        .library(name: "Iopmem", targets: ["Iopmem"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+    ],
+    targets: [
+        // C, each no more than a module map and a shim.
+        .target(name: "CIopmem"),
+        .systemLibrary(name: "CLibPCI", pkgConfig: "libpci", providers: [.apt(["libpci-dev"])]),
+        .systemLibrary(name: "CLibUdev", pkgConfig: "libudev", providers: [.apt(["libudev-dev"])]),
+        .systemLibrary(name: "CLibBlkid", pkgConfig: "blkid", providers: [.apt(["libblkid-dev"])]),
+        .target(name: "CChecksum"),
+
+        .target(
+            name: "IopmemSystem",
+            dependencies: ["CIopmem", "CLibPCI", "CLibUdev", "CLibBlkid", systemPackage],
+            swiftSettings: strict),
+        .target(
+            name: "Iopmem", dependencies: ["IopmemSystem", systemPackage, logging],
+            swiftSettings: strict),
+        .target(
+            name: "IopmemVerify",
+            dependencies: ["Iopmem", "IopmemSystem", "CChecksum", systemPackage],
+            swiftSettings: strict),
+        .target(
+            name: "IopmemCommands",
+            dependencies: ["Iopmem", "IopmemVerify", argumentParser, logging],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "iopmemctl", dependencies: ["IopmemCommands"], swiftSettings: strict),
+
+        // Tests without root.
+        .target(
+            name: "Support", dependencies: ["Iopmem", "IopmemSystem"], path: "Tests/Support",
+            swiftSettings: strict),
+        .testTarget(
+            name: "IopmemSystemTests", dependencies: ["IopmemSystem", "CIopmem", "Support"],
+            swiftSettings: strict),
+        .testTarget(name: "IopmemTests", dependencies: ["Iopmem", "Support"], swiftSettings: strict),
+        .testTarget(
+            name: "IopmemVerifyTests", dependencies: ["IopmemVerify", "Support"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "IopmemCommandsTests", dependencies: ["IopmemCommands", "Support"],
+            swiftSettings: strict),
+
+        // The virtual machine lab, and the stories told in it.
+        .target(
+            name: "VMLab", dependencies: [subprocess, systemPackage], path: "Tests/VMLab",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "iopmem-lab", dependencies: ["VMLab", argumentParser], path: "Tests/iopmem-lab",
+            swiftSettings: strict),
+        .testTarget(
+            name: "ScenarioTests", dependencies: ["VMLab"], swiftSettings: strict),
+    ]
+)

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * iopmem: PCIe memory BARs as DAX block devices - the interface to user space.
+ *
+ * This is the only copy of the ABI; the driver and iopmemctl read the same
+ * file.
+ *
+ * Objects
+ *   device     a PCI function bound to the iopmem driver
+ *   region     one memory BAR of it          /dev/iopmem0, class "iopmem"
+ *   namespace  a slice of a region           /dev/iopmem0n1, class "iopmem"
+ *
+ * What can be read is in sysfs (/sys/class/iopmem/NAME/, one value per file).
+ * What changes something is an ioctl, on one of two nodes that only root can
+ * open:
+ *
+ *   /dev/iopmem-control   the driver as a whole: binding and unbinding
+ *   /dev/iopmemN          a region: its namespaces.  read(2) and pread(2)
+ *                         return the region's bytes, so that a tool can look
+ *                         for file systems before it puts a namespace there.
+ *
+ * Conventions, the same for every ioctl (after iommufd's):
+ *   - The number carries no size: _IO(IOPMEM_IOC_MAGIC, nr).  Unknown numbers
+ *     fail with ENOTTY.
+ *   - Each struct begins with __u32 size, which the caller sets to the size of
+ *     the struct that it was compiled with.  Smaller than the first published
+ *     size (..._SIZE_VER0): EINVAL, nothing is written back.  Larger than the
+ *     driver knows: fine while the unknown tail is zero, else E2BIG.
+ *   - Then __u32 flags.  Unknown flags and non-zero reserved fields are
+ *     refused with EINVAL, never ignored.
+ *   - Fields are marked [in], [out] or [in/out].
+ *   - reason is [out] on every ioctl that can be refused: one line of text in
+ *     English without a full stop or newline, NUL-terminated, empty on
+ *     success.  It names the object and says why.  The errno is the machine
+ *     readable half and is listed with each ioctl.
+ *   - An ioctl that fails has changed nothing.
+ *
+ * All sizes and offsets are in bytes.
+ */
+#ifndef _UAPI_LINUX_IOPMEM_H
+#define _UAPI_LINUX_IOPMEM_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/* Raised when a change would break a caller; additions do not raise it. */
+#define IOPMEM_ABI_VERSION	1
+
+/* Start and size of every namespace: the kernel's subsection (2 MiB). */
+#define IOPMEM_ALIGN		(2ULL * 1024 * 1024)
+
+#define IOPMEM_REASON_LEN	192	/* with the NUL */
+#define IOPMEM_NAME_LEN		64	/* with the NUL */
+#define IOPMEM_UUID_LEN		16	/* RFC 9562 byte order */
+#define IOPMEM_BARS		6	/* standard BARs of a type 0 header */
+#define IOPMEM_MAX_ID		4095	/* namespaces of a region: 1..4095 */
+#define IOPMEM_MAX_WIPES	64
+
+#define IOPMEM_IOC_MAGIC	0xBA
+
+/* How a namespace's pages can be reached. */
+#define IOPMEM_MODE_FSDAX	1	/* MEMORY_DEVICE_FS_DAX, block node */
+#define IOPMEM_MODE_DEVDAX	2	/* MEMORY_DEVICE_GENERIC, char node */
+#define IOPMEM_MODE_P2PDMA	3	/* MEMORY_DEVICE_PCI_P2PDMA */
+#define IOPMEM_MODE_RAW		4	/* no struct pages, block node */
+
+/* Where the struct pages live. */
+#define IOPMEM_MAP_MEM		1	/* system RAM */
+#define IOPMEM_MAP_DEV		2	/* the BAR itself (altmap) */
+
+/* What happens to a region's contents without power. */
+#define IOPMEM_MEDIA_VOLATILE	0
+#define IOPMEM_MEDIA_PERSISTENT	1
+
+/**
+ * struct iopmem_version - IOPMEM_IOC_GET_VERSION, on both nodes
+ * @size:	[in]  sizeof(struct iopmem_version)
+ * @flags:	[in]  must be 0
+ * @abi:	[out] IOPMEM_ABI_VERSION of the driver
+ * @modes:	[out] bit (1 << IOPMEM_MODE_x) for each mode that this driver can
+ *		create on this kernel
+ * @maps:	[out] bit (1 << IOPMEM_MAP_x) likewise
+ * @reserved:	[out] 0
+ * @release:	[out] the driver's version, as in /sys/module/iopmem/version
+ *
+ * Errors: EINVAL, E2BIG, EFAULT.
+ */
+struct iopmem_version {
+	__u32 size;
+	__u32 flags;
+	__u32 abi;
+	__u32 modes;
+	__u32 maps;
+	__u32 reserved;
+	__u8  release[32];
+};
+#define IOPMEM_VERSION_SIZE_VER0	56
+#define IOPMEM_IOC_GET_VERSION	_IO(IOPMEM_IOC_MAGIC, 0x00)
+
+/* Accept BARs that are not prefetchable: reads may have side effects. */
+#define IOPMEM_DEVICE_BIND_F_FORCE	(1U << 0)
+
+/**
+ * struct iopmem_device_bind - IOPMEM_IOC_PREPARE_BIND, on the control node
+ * @size:	[in]  sizeof(struct iopmem_device_bind)
+ * @flags:	[in]  IOPMEM_DEVICE_BIND_F_*
+ * @domain:	[in]  PCI segment
+ * @bus:	[in]
+ * @devfn:	[in]  (device << 3) | function
+ * @media:	[in]  IOPMEM_MEDIA_*
+ * @bar_mask:	[in]  bit (1 << n): BAR n may become a region.  A BAR in a mask
+ *		that is not all ones must become one, or the probe fails.
+ * @reserved:	[in]  must be 0
+ * @reason:	[out] why not
+ *
+ * Says how the next probe of this function shall go.  The order is: this
+ * ioctl, driver_override, drivers_probe, IOPMEM_IOC_GET_BIND_RESULT.  One
+ * preparation belongs to one open file; it is used by one probe and forgotten
+ * when the file is closed, so that it can never meet another card.
+ * A function that is probed without a preparation gets the defaults: every
+ * eligible BAR, volatile, no force.
+ *
+ * Errors: EINVAL; E2BIG; EFAULT; ENODEV no such function; EALREADY it is bound
+ * to iopmem; EBUSY another open file has prepared it.
+ */
+struct iopmem_device_bind {
+	__u32 size;
+	__u32 flags;
+	__u32 domain;
+	__u8  bus;
+	__u8  devfn;
+	__u8  media;
+	__u8  bar_mask;
+	__u32 reserved[4];
+	__u8  reason[IOPMEM_REASON_LEN];
+};
+#define IOPMEM_DEVICE_BIND_SIZE_VER0	224
+#define IOPMEM_BAR_MASK_ALL	0xff
+#define IOPMEM_IOC_PREPARE_BIND	_IO(IOPMEM_IOC_MAGIC, 0x01)
+
+/**
+ * struct iopmem_bar_verdict - what the driver said to one BAR
+ * @error:	0 it is a region; a positive errno why it is not:
+ *		ENXIO not implemented by the device; ENOTTY I/O ports;
+ *		EADDRNOTAVAIL no address assigned; EFBIG smaller than
+ *		IOPMEM_ALIGN; ENOTUNIQ holds the MSI-X table or PBA;
+ *		EPERM not prefetchable (force accepts it); EREMOTE bus address
+ *		differs from CPU address; ERANGE outside the addresses for which
+ *		the kernel can make struct pages; EBUSY claimed by somebody
+ *		else; ECANCELED left out by bar_mask; EOPNOTSUPP cannot be
+ *		mapped by the CPU
+ * @region:	number of the region, -1 if none
+ * @reason:	in words
+ */
+struct iopmem_bar_verdict {
+	__u32 error;
+	__s32 region;
+	__u8  reason[IOPMEM_REASON_LEN];
+};
+
+/**
+ * struct iopmem_bind_result - IOPMEM_IOC_GET_BIND_RESULT, on the control node
+ * @size:	[in]  sizeof(struct iopmem_bind_result)
+ * @flags:	[in]  must be 0
+ * @error:	[out] 0 the function is bound; else a positive errno
+ * @reserved:	[out] 0
+ * @reason:	[out] why the probe failed, empty if it did not
+ * @bars:	[out] the verdict for each BAR
+ *
+ * Errors: EINVAL; E2BIG; EFAULT; ENOENT nothing was prepared with this open
+ * file; EAGAIN the function has not been probed since.
+ */
+struct iopmem_bind_result {
+	__u32 size;
+	__u32 flags;
+	__u32 error;
+	__u32 reserved;
+	__u8  reason[IOPMEM_REASON_LEN];
+	struct iopmem_bar_verdict bars[IOPMEM_BARS];
+};
+#define IOPMEM_BIND_RESULT_SIZE_VER0	1408
+#define IOPMEM_IOC_GET_BIND_RESULT	_IO(IOPMEM_IOC_MAGIC, 0x02)
+
+/* Take held namespaces away from their users, who get EIO and SIGBUS. */
+#define IOPMEM_DEVICE_RETIRE_F_REVOKE	(1U << 0)
+
+/**
+ * struct iopmem_device_retire - IOPMEM_IOC_RETIRE_DEVICE, on the control node
+ * @size:	[in]  sizeof(struct iopmem_device_retire)
+ * @flags:	[in]  IOPMEM_DEVICE_RETIRE_F_*
+ * @domain:	[in]  PCI segment
+ * @bus:	[in]
+ * @devfn:	[in]  (device << 3) | function
+ * @reserved0:	[in]  must be 0
+ * @destroyed:	[out] how many namespaces went
+ * @reason:	[out] why not; names the first held namespace
+ *
+ * The half of an unbind that can be refused: destroys every namespace of the
+ * device, or none if one is held.  Until the file is closed or the device is
+ * unbound, no namespace can be created on it.
+ *
+ * Errors: EINVAL; E2BIG; EFAULT; ENODEV no such function, or not bound to
+ * iopmem; EBUSY a namespace is held.
+ */
+struct iopmem_device_retire {
+	__u32 size;
+	__u32 flags;
+	__u32 domain;
+	__u8  bus;
+	__u8  devfn;
+	__u16 reserved0;
+	__u32 destroyed;
+	__u32 reserved;
+	__u8  reason[IOPMEM_REASON_LEN];
+};
+#define IOPMEM_DEVICE_RETIRE_SIZE_VER0	216
+#define IOPMEM_IOC_RETIRE_DEVICE	_IO(IOPMEM_IOC_MAGIC, 0x03)
+
+/* Take @length bytes at exactly @offset; else the first fitting extent. */
+#define IOPMEM_NAMESPACE_CREATE_F_OFFSET	(1U << 0)
+/* Take number @id; else the lowest free one. */
+#define IOPMEM_NAMESPACE_CREATE_F_ID		(1U << 1)
+
+/**
+ * struct iopmem_namespace_create - IOPMEM_IOC_CREATE_NAMESPACE, on a region
+ * @size:	[in]  sizeof(struct iopmem_namespace_create)
+ * @flags:	[in]  IOPMEM_NAMESPACE_CREATE_F_*
+ * @mode:	[in]  IOPMEM_MODE_*
+ * @map:	[in]  IOPMEM_MAP_*; 0 for IOPMEM_MODE_RAW
+ * @offset:	[in/out] from the start of the region; a multiple of IOPMEM_ALIGN
+ * @length:	[in]  a multiple of IOPMEM_ALIGN, not 0
+ * @id:		[in/out] 1..IOPMEM_MAX_ID
+ * @reserved:	[in]  must be 0
+ * @uuid:	[in]  not nil, unique among all namespaces of the machine
+ * @name:	[in]  NUL-terminated, may be empty; [A-Za-z0-9][A-Za-z0-9._-]*,
+ *		unique, and not of the form of a kernel name (iopmem[0-9]...)
+ * @reason:	[out] why not
+ *
+ * When it returns, the namespace stands in sysfs and its node in devtmpfs.
+ *
+ * Errors: EINVAL bad flag, alignment, mode, name, nil UUID; E2BIG; EFAULT;
+ * ENOSPC no free extent is large enough; ERANGE @offset + @length is outside
+ * the region; EBUSY the range overlaps a namespace or is claimed by somebody
+ * else, or the device is being unbound; EEXIST the number, name or UUID is
+ * taken; EOPNOTSUPP this driver or kernel cannot do the mode or map; ENOMEM;
+ * ENODEV the region is gone; EINTR a signal came first.
+ */
+struct iopmem_namespace_create {
+	__u32 size;
+	__u32 flags;
+	__u32 mode;
+	__u32 map;
+	__u64 offset;
+	__u64 length;
+	__u32 id;
+	__u32 reserved;
+	__u8  uuid[IOPMEM_UUID_LEN];
+	__u8  name[IOPMEM_NAME_LEN];
+	__u8  reason[IOPMEM_REASON_LEN];
+};
+#define IOPMEM_NAMESPACE_CREATE_SIZE_VER0	312
+#define IOPMEM_IOC_CREATE_NAMESPACE	_IO(IOPMEM_IOC_MAGIC, 0x10)
+
+/* Take it away from its users, who get EIO and SIGBUS. */
+#define IOPMEM_NAMESPACE_DESTROY_F_REVOKE	(1U << 0)
+/* Overwrite all of it with zeros before the space becomes free. */
+#define IOPMEM_NAMESPACE_DESTROY_F_ZERO		(1U << 1)
+
+/* struct iopmem_range - bytes within a namespace */
+struct iopmem_range {
+	__u64 offset;
+	__u64 length;
+};
+
+/**
+ * struct iopmem_namespace_destroy - IOPMEM_IOC_DESTROY_NAMESPACE, on a region
+ * @size:	[in]  sizeof(struct iopmem_namespace_destroy)
+ * @flags:	[in]  IOPMEM_NAMESPACE_DESTROY_F_*
+ * @id:		[in]  the number
+ * @nr_wipes:	[in]  how many of @wipes, at most IOPMEM_MAX_WIPES
+ * @uuid:	[in]  must be the namespace's, so that a number which was given
+ *		anew in the meantime is not mistaken for the old one
+ * @wipes:	[in]  pointer to struct iopmem_range: bytes to zero once it is
+ *		certain that the namespace goes, and before the space is free.
+ *		File-system signatures, found by the caller.
+ * @reason:	[out] why not; names the last opener
+ *
+ * Errors: EINVAL; E2BIG; EFAULT; ENOENT no such number; ESTALE it has another
+ * UUID; ERANGE a wipe is outside the namespace; EBUSY it is open, mounted or
+ * mapped; ENODEV the region is gone; EINTR a signal came first.
+ */
+struct iopmem_namespace_destroy {
+	__u32 size;
+	__u32 flags;
+	__u32 id;
+	__u32 nr_wipes;
+	__u8  uuid[IOPMEM_UUID_LEN];
+	__u64 wipes;
+	__u8  reason[IOPMEM_REASON_LEN];
+};
+#define IOPMEM_NAMESPACE_DESTROY_SIZE_VER0	232
+#define IOPMEM_IOC_DESTROY_NAMESPACE	_IO(IOPMEM_IOC_MAGIC, 0x11)
+
+/*
+ * sysfs, /sys/class/iopmem/
+ *
+ * iopmemN (DEVTYPE=region, parent: the PCI function)
+ *   bar size available_size max_available_extent physical_address align
+ *   media                 volatile | persistent
+ *   prefetchable          0 | 1
+ *   cache_platform        wb | wt | wc | uc- | uc: what the platform alone
+ *                         (the MTRRs) would make of a cached mapping
+ *   cache_kernel          what the driver reserved for its own mappings
+ *   numa_node
+ *
+ * iopmemNnM (DEVTYPE=namespace, parent: iopmemN)
+ *   id uuid name offset size align physical_address numa_node
+ *   mode                  fsdax | devdax | p2pdma | raw
+ *   map                   mem | dev | none
+ *   state                 enabled | dying | revoked
+ *   cache_kernel          read back from the kernel's page table
+ *   cache_user            what a user's mapping of its pages gets, absent
+ *                         where there are none
+ *   openers               how often its node is open
+ *   last_opener           "COMM[PID]" of the latest open, empty if never
+ *   flushes               how many flushes reached the device
+ *   block/iopmemNnM       the disk, for the block modes
+ *
+ * Values are decimal numbers, except physical_address (0x...).  A namespace's
+ * uevents carry IOPMEM_UUID, IOPMEM_NAME, IOPMEM_MODE.
+ */
+
+#endif /* _UAPI_LINUX_IOPMEM_H */
