@@ -39,10 +39,13 @@ let package = Package(
         .systemLibrary(name: "CLibUdev", pkgConfig: "libudev", providers: [.apt(["libudev-dev"])]),
         .systemLibrary(name: "CLibBlkid", pkgConfig: "blkid", providers: [.apt(["libblkid-dev"])]),
         .target(name: "CChecksum"),
+        .target(name: "CMemory"),
 
         .target(
             name: "IopmemSystem",
-            dependencies: ["CIopmem", "CLibPCI", "CLibUdev", "CLibBlkid", systemPackage],
+            dependencies: [
+                "CIopmem", "CLibPCI", "CLibUdev", "CLibBlkid", "CMemory", systemPackage,
+            ],
             swiftSettings: strict),
         .target(
             name: "Iopmem", dependencies: ["IopmemSystem", systemPackage, logging],
@@ -65,7 +68,8 @@ let package = Package(
         .testTarget(
             name: "IopmemSystemTests", dependencies: ["IopmemSystem", "CIopmem", "Support"],
             swiftSettings: strict),
-        .testTarget(name: "IopmemTests", dependencies: ["Iopmem", "Support"], swiftSettings: strict),
+        .testTarget(
+            name: "IopmemTests", dependencies: ["Iopmem", "Support"], swiftSettings: strict),
         .testTarget(
             name: "IopmemVerifyTests", dependencies: ["IopmemVerify", "Support"],
             swiftSettings: strict),
