@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The disk of a namespace: bios are copied by the CPU, in the submitter's
+ * context.
+ */
+#include <linux/bio.h>
+#include <linux/blkdev.h>
+#include <linux/highmem.h>
+#include <linux/module.h>
+
+#include "iopmem.h"
+
+static blk_status_t do_segments(struct iopmem_namespace *ns, struct bio *bio)
+{
+	bool write = op_is_write(bio_op(bio));
+	struct bvec_iter iter;
+	struct bio_vec bv;
+
+	bio_for_each_segment(bv, bio, iter) {
+		void *bar = ns->base + (iter.bi_sector << SECTOR_SHIFT);
+		void *page = bvec_kmap_local(&bv);
+
+		if (write)
+			iopmem_copy_to(bar, page, bv.bv_len);
+		else
+			iopmem_copy_from(page, bar, bv.bv_len);
+		kunmap_local(page);
+		if (!write)
+			flush_dcache_page(bv.bv_page);
+	}
+	/* A function that fell off the bus answers reads with anything. */
+	if (!write && pci_channel_offline(ns->region->idev->pdev))
+		return BLK_STS_IOERR;
+	return BLK_STS_OK;
+}
+
+static blk_status_t do_bio(struct iopmem_namespace *ns, struct bio *bio)
+{
+	switch (bio_op(bio)) {
+	case REQ_OP_READ:
+	case REQ_OP_WRITE:
+		return do_segments(ns, bio);
+	case REQ_OP_WRITE_ZEROES:
+		iopmem_zero(ns->base + (bio->bi_iter.bi_sector << SECTOR_SHIFT),
+			    bio->bi_iter.bi_size);
+		return BLK_STS_OK;
+	default:
+		return BLK_STS_NOTSUPP;
+	}
+}
+
+static void iopmem_submit_bio(struct bio *bio)
+{
+	struct gendisk *disk = bio->bi_bdev->bd_disk;
+	struct iopmem_namespace *ns = disk->private_data;
+	bool account = blk_queue_io_stat(disk->queue) && bio_sectors(bio);
+	unsigned long start = 0;
+
+	if (unlikely(READ_ONCE(ns->state) != IOPMEM_ENABLED)) {
+		bio_io_error(bio);
+		return;
+	}
+	if (account)
+		start = bio_start_io_acct(bio);
+	if (bio->bi_opf & REQ_PREFLUSH && iopmem_flush(ns))
+		bio->bi_status = BLK_STS_IOERR;
+	if (!bio->bi_status)
+		bio->bi_status = do_bio(ns, bio);
+	if (bio->bi_opf & REQ_FUA && !bio->bi_status && iopmem_flush(ns))
+		bio->bi_status = BLK_STS_IOERR;
+	if (account)
+		bio_end_io_acct(bio, start);
+	bio_endio(bio);
+}
+
+static IOPMEM_DISK_OPEN(iopmem_open, opened)
+{
+	struct iopmem_namespace *ns = iopmem_opened_disk(opened)->private_data;
+	int error = 0;
+
+	spin_lock(&ns->open_lock);
+	if (ns->state == IOPMEM_ENABLED) {
+		ns->openers++;
+		get_task_comm(ns->opener, current);
+		ns->opener_pid = task_tgid_nr(current);
+	} else {
+		error = -ENXIO;
+	}
+	spin_unlock(&ns->open_lock);
+	return error;
+}
+
+static IOPMEM_DISK_RELEASE(iopmem_release, disk)
+{
+	struct iopmem_namespace *ns = disk->private_data;
+
+	spin_lock(&ns->open_lock);
+	ns->openers--;
+	spin_unlock(&ns->open_lock);
+}
+
+/* The last open file of a removed disk is closed: now nothing finds @ns by it. */
+static void iopmem_free_disk(struct gendisk *disk)
+{
+	struct iopmem_namespace *ns = disk->private_data;
+
+	put_device(&ns->dev);
+}
+
+static const struct block_device_operations iopmem_block_fops = {
+	.owner		= THIS_MODULE,
+	.submit_bio	= iopmem_submit_bio,
+	.open		= iopmem_open,
+	.release	= iopmem_release,
+	.free_disk	= iopmem_free_disk,
+};
+
+/*
+ * The write cache is the PCIe fabric: posted writes are in it until a read
+ * comes back. It is advertised always, or the block layer drops the flushes
+ * (block/blk-core.c, submit_bio_noacct()). Discard is not: the BAR has no
+ * blocks to give back, and zeroing instead would make each mkfs write it all.
+ */
+int iopmem_block_add(struct iopmem_namespace *ns)
+{
+	struct queue_limits lim = {
+		.logical_block_size	= SECTOR_SIZE,
+		.physical_block_size	= PAGE_SIZE,
+		.max_hw_sectors		= UINT_MAX,
+		.max_write_zeroes_sectors = SZ_1G >> SECTOR_SHIFT,
+	};
+	struct gendisk *disk;
+	int error;
+
+	disk = iopmem_alloc_disk(&lim, ns->mode == IOPMEM_MODE_FSDAX,
+				 dev_to_node(&ns->region->idev->pdev->dev));
+	if (IS_ERR(disk))
+		return PTR_ERR(disk);
+	strscpy(disk->disk_name, dev_name(&ns->dev), sizeof(disk->disk_name));
+	disk->fops = &iopmem_block_fops;
+	disk->private_data = ns;
+	get_device(&ns->dev);	/* put by iopmem_free_disk() */
+	set_capacity(disk, ns->size >> SECTOR_SHIFT);
+	ns->disk = disk;
+
+	if (ns->mode == IOPMEM_MODE_FSDAX) {
+		error = iopmem_dax_add(ns);
+		if (error)
+			goto out_disk;
+	}
+	error = device_add_disk(&ns->dev, disk, NULL);
+	if (error)
+		goto out_dax;
+	return 0;
+
+out_dax:
+	iopmem_dax_kill(ns);
+	iopmem_dax_put(ns);
+out_disk:
+	iopmem_block_put(ns);
+	return error;
+}
+
+/* Ends all I/O: after it, no bio is in flight and none can come. */
+void iopmem_block_del(struct iopmem_namespace *ns)
+{
+	blk_mark_disk_dead(ns->disk);
+	del_gendisk(ns->disk);
+}
+
+void iopmem_block_put(struct iopmem_namespace *ns)
+{
+	struct gendisk *disk = ns->disk;
+
+	ns->disk = NULL;
+	put_disk(disk);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The past. Included before everything else; defines what older kernels lack
+ * in the words of the newest, so that the driver's files carry no tests.
+ */
+#ifndef _IOPMEM_COMPAT_H
+#define _IOPMEM_COMPAT_H
+
+#include <linux/blkdev.h>
+#include <linux/dax.h>
+#include <linux/device.h>
+#include <linux/pagemap.h>
+#include <linux/pci.h>
+#ifdef IOPMEM_HAVE_dax_pfn_t
+#include <linux/pfn_t.h>
+#endif
+
+/* class and device type callbacks take a const device */
+#ifdef IOPMEM_HAVE_class_const
+#define iopmem_const	const
+#else
+#define iopmem_const
+#endif
+
+/* block_device_operations.open and .release */
+#ifdef IOPMEM_HAVE_disk_open_gendisk
+#define IOPMEM_DISK_OPEN(fn, disk)	int fn(struct gendisk *disk, blk_mode_t mode)
+#define IOPMEM_DISK_RELEASE(fn, disk)	void fn(struct gendisk *disk)
+#define iopmem_opened_disk(disk)	(disk)
+#else
+#define IOPMEM_DISK_OPEN(fn, disk)	int fn(struct block_device *disk, fmode_t mode)
+#define IOPMEM_DISK_RELEASE(fn, disk)	void fn(struct gendisk *disk, fmode_t mode)
+#define iopmem_opened_disk(disk)	((disk)->bd_disk)
+#endif
+
+/* queue features are part of the limits */
+#ifdef IOPMEM_HAVE_disk_limits
+static inline struct gendisk *iopmem_alloc_disk(struct queue_limits *lim, bool dax, int node)
+{
+	lim->features = BLK_FEAT_WRITE_CACHE | BLK_FEAT_FUA | BLK_FEAT_SYNCHRONOUS |
+			BLK_FEAT_NOWAIT | BLK_FEAT_IO_STAT | (dax ? BLK_FEAT_DAX : 0);
+	return blk_alloc_disk(lim, node);
+}
+#else
+static inline struct gendisk *iopmem_alloc_disk(struct queue_limits *lim, bool dax, int node)
+{
+	struct gendisk *disk = blk_alloc_disk(node);
+	struct request_queue *q;
+
+	if (!disk)
+		return ERR_PTR(-ENOMEM);
+	q = disk->queue;
+	blk_queue_logical_block_size(q, lim->logical_block_size);
+	blk_queue_physical_block_size(q, lim->physical_block_size);
+	blk_queue_max_hw_sectors(q, lim->max_hw_sectors);
+	blk_queue_max_write_zeroes_sectors(q, lim->max_write_zeroes_sectors);
+	blk_queue_write_cache(q, true, true);
+	blk_queue_flag_set(QUEUE_FLAG_NONROT, q);
+	blk_queue_flag_clear(QUEUE_FLAG_ADD_RANDOM, q);
+#ifdef QUEUE_FLAG_SYNCHRONOUS
+	blk_queue_flag_set(QUEUE_FLAG_SYNCHRONOUS, q);
+#endif
+	blk_queue_flag_set(QUEUE_FLAG_NOWAIT, q);
+	blk_queue_flag_set(QUEUE_FLAG_IO_STAT, q);
+	if (dax)
+		blk_queue_flag_set(QUEUE_FLAG_DAX, q);
+	return disk;
+}
+#endif
+
+/* dax_operations.direct_access returns a page frame number */
+#ifdef IOPMEM_HAVE_dax_pfn_t
+#define iopmem_pfn_t			pfn_t
+#define iopmem_phys_to_pfn(phys)	phys_to_pfn_t(phys, PFN_DEV | PFN_MAP)
+#else
+#define iopmem_pfn_t			unsigned long
+#define iopmem_phys_to_pfn(phys)	PHYS_PFN(phys)
+#endif
+
+#ifdef IOPMEM_HAVE_dax_break_layout_final
+/* Drops the inode's DAX entries; its pages are idle, so it does not wait. */
+static inline void iopmem_drop_dax_entries(struct inode *inode)
+{
+	dax_break_layout_final(inode);
+}
+#else
+/* An FS_DAX page that nobody uses counts 1. */
+static inline bool dax_page_is_idle(struct page *page)
+{
+	return page_ref_count(page) <= 1;
+}
+
+static inline void iopmem_drop_dax_entries(struct inode *inode)
+{
+	truncate_inode_pages(inode->i_mapping, 0);
+}
+#endif
+
+/*
+ * The file system mounted on a block device, with a reference on s_active, or
+ * NULL. A super block is freed after a grace period; its holder pointer is
+ * cleared under bd_holder_lock where there is one.
+ */
+#ifdef IOPMEM_HAVE_fs_holder_ops
+static inline struct super_block *iopmem_get_bdev_super(struct block_device *bdev)
+{
+	struct super_block *sb = NULL;
+
+	mutex_lock(&bdev->bd_holder_lock);
+	if (bdev->bd_holder_ops == &fs_holder_ops)
+		sb = bdev->bd_holder;
+	if (sb && !atomic_inc_not_zero(&sb->s_active))
+		sb = NULL;
+	mutex_unlock(&bdev->bd_holder_lock);
+	return sb;
+}
+#elif defined(IOPMEM_HAVE_bd_super)
+static inline struct super_block *iopmem_get_bdev_super(struct block_device *bdev)
+{
+	struct super_block *sb;
+
+	rcu_read_lock();
+	sb = READ_ONCE(bdev->bd_super);
+	if (sb && !atomic_inc_not_zero(&sb->s_active))
+		sb = NULL;
+	rcu_read_unlock();
+	return sb;
+}
+#else
+/* v7.3 exports neither: file systems are found by the pages that they map. */
+static inline struct super_block *iopmem_get_bdev_super(struct block_device *bdev)
+{
+	return NULL;
+}
+#endif
+
+static inline bool iopmem_bars_mappable(const struct pci_dev *pdev)
+{
+#ifdef IOPMEM_HAVE_non_mappable_bars
+	return !pdev->non_mappable_bars;
+#else
+	return true;
+#endif
+}
+
+/* Does a DAX fault take the cache type from the vma, not from the reservation? */
+#ifdef IOPMEM_HAVE_user_prot_kept
+#define IOPMEM_USER_PROT_KEPT	1
+#else
+#define IOPMEM_USER_PROT_KEPT	0
+#endif
+
+#endif /* _IOPMEM_COMPAT_H */

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The memory of a namespace: its struct pages, and the dax device through which
+ * file systems reach them.
+ */
+#include <linux/dax.h>
+#include <linux/io.h>
+#include <linux/memory_hotplug.h>
+#include <linux/memremap.h>
+#include <linux/mm.h>
+
+#include "iopmem.h"
+
+bool iopmem_dax_possible(void)
+{
+	return IS_ENABLED(CONFIG_FS_DAX) && IS_ENABLED(CONFIG_ZONE_DEVICE);
+}
+
+static long iopmem_direct_access(struct dax_device *dax, pgoff_t pgoff, long nr_pages,
+				 enum dax_access_mode mode, void **kaddr, iopmem_pfn_t *pfn)
+{
+	struct iopmem_namespace *ns = dax_get_private(dax);
+	u64 offset = PFN_PHYS(pgoff);
+
+	if (offset >= ns->size)
+		return -ERANGE;
+	if (kaddr)
+		*kaddr = ns->base + offset;
+	if (pfn)
+		*pfn = iopmem_phys_to_pfn(iopmem_namespace_start(ns) + offset);
+	return PHYS_PFN(ns->size - offset);
+}
+
+static int iopmem_zero_page_range(struct dax_device *dax, pgoff_t pgoff, size_t nr_pages)
+{
+	struct iopmem_namespace *ns = dax_get_private(dax);
+
+	iopmem_zero(ns->base + PFN_PHYS(pgoff), PFN_PHYS(nr_pages));
+	return 0;
+}
+
+static const struct dax_operations iopmem_dax_ops = {
+	.direct_access		= iopmem_direct_access,
+	.zero_page_range	= iopmem_zero_page_range,
+};
+
+static int iopmem_memory_failure(struct dev_pagemap *pgmap, unsigned long pfn,
+				 unsigned long nr_pages, int flags)
+{
+	struct iopmem_namespace *ns = container_of(pgmap, struct iopmem_namespace, pgmap);
+
+	if (!ns->dax)
+		return -EOPNOTSUPP;	/* no file system yet: the kernel's own handling */
+	/* Tells the file system, which knows whose data it was. */
+	return dax_holder_notify_failure(ns->dax, PFN_PHYS(pfn) - iopmem_namespace_start(ns),
+					 PFN_PHYS(nr_pages), flags);
+}
+
+static const struct dev_pagemap_ops iopmem_pagemap_ops = {
+	.memory_failure	= iopmem_memory_failure,
+};
+
+static int map_pages(struct iopmem_namespace *ns, char *reason)
+{
+	phys_addr_t start = iopmem_namespace_start(ns);
+	void *base;
+
+	ns->pgmap.type = MEMORY_DEVICE_FS_DAX;
+	ns->pgmap.range.start = start;
+	ns->pgmap.range.end = start + ns->size - 1;
+	ns->pgmap.nr_range = 1;
+	ns->pgmap.ops = &iopmem_pagemap_ops;
+
+	/* Its own questions come with a WARN, so those that can fail were asked before. */
+	base = memremap_pages(&ns->pgmap, dev_to_node(&ns->region->idev->pdev->dev));
+	if (IS_ERR(base))
+		return iopmem_refuse(reason, PTR_ERR(base),
+				     "the kernel cannot make struct pages for %pa of %llu bytes (%pe)",
+				     &start, ns->size, base);
+	ns->base = base;
+	ns->mapped = true;
+	return 0;
+}
+
+/**
+ * iopmem_map - give the namespace a kernel mapping, and pages if its mode has them
+ * @ns:		the namespace; its range is claimed
+ * @reason:	IOPMEM_REASON_LEN bytes
+ *
+ * Return: 0, or a negative errno with @reason filled.
+ */
+int iopmem_map(struct iopmem_namespace *ns, char *reason)
+{
+	void __iomem *base;
+
+	if (ns->mode == IOPMEM_MODE_FSDAX)
+		return map_pages(ns, reason);
+
+	base = ns->region->wc ? ioremap_wc(iopmem_namespace_start(ns), ns->size) :
+				ioremap(iopmem_namespace_start(ns), ns->size);
+	if (!base)
+		return iopmem_refuse(reason, -ENOMEM, "no address space to map %llu bytes",
+				     ns->size);
+	/* Plain loads and stores reach a BAR on every architecture that we support. */
+	ns->base = (void __force *)base;
+	return 0;
+}
+
+void iopmem_unmap(struct iopmem_namespace *ns)
+{
+	if (ns->mapped)
+		memunmap_pages(&ns->pgmap);
+	else if (ns->base)
+		iounmap((void __iomem __force *)ns->base);
+	ns->mapped = false;
+	ns->base = NULL;
+}
+
+int iopmem_dax_add(struct iopmem_namespace *ns)
+{
+	struct dax_device *dax = alloc_dax(ns, &iopmem_dax_ops);
+	int error;
+
+	if (IS_ERR_OR_NULL(dax))
+		return dax ? PTR_ERR(dax) : -EOPNOTSUPP;
+	/* read() and write() on files: copies around the cache, machine checks survived */
+	set_dax_nocache(dax);
+	set_dax_nomc(dax);
+	/*
+	 * MAP_SYNC promises that flushing the CPU's caches is enough. Only a
+	 * persistent BAR may promise anything at all.
+	 */
+	if (ns->region->media == IOPMEM_MEDIA_PERSISTENT)
+		set_dax_synchronous(dax);
+	/* Write back the CPU's caches at fsync where the platform caches the BAR. */
+	dax_write_cache(dax, !strcmp(ns->region->platform, "wb"));
+	error = dax_add_host(dax, ns->disk);
+	if (error) {
+		kill_dax(dax);
+		put_dax(dax);
+		return error;
+	}
+	ns->dax = dax;
+	return 0;
+}
+
+/* After it, no fault finds the namespace's pages any more. */
+void iopmem_dax_kill(struct iopmem_namespace *ns)
+{
+	if (!ns->dax)
+		return;
+	dax_remove_host(ns->disk);
+	kill_dax(ns->dax);
+}
+
+/* After the pages are gone, so that a memory failure always finds it. */
+void iopmem_dax_put(struct iopmem_namespace *ns)
+{
+	if (ns->dax)
+		put_dax(ns->dax);
+	ns->dax = NULL;
+}
+
+/* Pages that somebody besides us refers to: a mapping on 7.x, a pin on all. */
+unsigned long iopmem_busy_pages(struct iopmem_namespace *ns)
+{
+	unsigned long pfn = PHYS_PFN(iopmem_namespace_start(ns)), i, busy = 0;
+
+	if (!ns->mapped)
+		return 0;
+	for (i = 0; i < iopmem_namespace_pages(ns); i++) {
+		if (!dax_page_is_idle(pfn_to_page(pfn + i)))
+			busy++;
+		if (!(i % SZ_64K))
+			cond_resched();
+	}
+	return busy;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * iopmem: what the files of the driver share.
+ *
+ * Objects, each owning the next:
+ *
+ *   iopmem_device     a bound PCI function            pci.c
+ *     iopmem_region   a memory BAR of it              region.c
+ *       iopmem_namespace  a slice of the BAR          namespace.c
+ *         block.c  the disk and its bios
+ *         dax.c    the pagemap and the dax device
+ *         revoke.c taking the pages back from their users
+ *
+ * Lock order, outermost first:
+ *
+ *   the driver core's device lock of the PCI function (held around remove)
+ *   iopmem_device.lock        everything below one device changes under it
+ *     disk->open_mutex        taken by the block layer in add and del
+ *       iopmem_namespace.open_lock   state and openers; a spin lock, leaf
+ *     iopmem_registry_lock    names and UUIDs of all namespaces, leaf
+ *   iopmem_devices_lock       list of devices and prepared binds, leaf: never
+ *                             held while a device's lock is taken
+ *
+ * sysfs show functions take none of them, because device_del() waits for
+ * readers while iopmem_device.lock is held.
+ */
+#ifndef _IOPMEM_H
+#define _IOPMEM_H
+
+#include <linux/blkdev.h>
+#include <linux/cdev.h>
+#include <linux/dax.h>
+#include <linux/device.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/memremap.h>
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/uuid.h>
+
+#include "include/uapi/linux/iopmem.h"
+
+#define IOPMEM_DRIVER_NAME	"iopmem"
+#define IOPMEM_VERSION		"0.1.0"
+
+struct iopmem_region;
+
+/**
+ * struct iopmem_device - a PCI function bound to this driver
+ * @pdev:	the function; valid while !@dead
+ * @ref:	held by the binding, by each region and by a control file that
+ *		retired the device
+ * @entry:	in the list of bound devices, under iopmem_devices_lock
+ * @lock:	serialises everything that changes regions or namespaces
+ * @dead:	remove() has begun; under @lock
+ * @retired_by:	the open control file that is unbinding it; under @lock
+ * @regions:	by BAR, NULL where the BAR is none; fixed after probe
+ */
+struct iopmem_device {
+	struct pci_dev *pdev;
+	struct kref ref;
+	struct list_head entry;
+	struct mutex lock;
+	bool dead;
+	const struct file *retired_by;
+	struct iopmem_region *regions[IOPMEM_BARS];
+};
+
+/**
+ * struct iopmem_region - one memory BAR
+ * @dev:	/sys/class/iopmem/iopmemN, parent is the PCI function
+ * @cdev:	/dev/iopmemN
+ * @idev:	owns us
+ * @index:	N
+ * @bar:	0..5
+ * @start:	CPU physical address
+ * @size:	bytes, a multiple of IOPMEM_ALIGN
+ * @media:	IOPMEM_MEDIA_*
+ * @claim:	our claim of the whole BAR in the iomem tree; namespaces are its
+ *		children. iomem_is_exclusive() looks at a BAR's first page only,
+ *		so an unclaimed head would leave sysfs resourceN open to mmap.
+ * @wc:		the whole BAR is reserved as write-combining
+ * @platform:	cache type that the platform alone would give, see cache.c
+ * @namespaces:	sorted by offset, under idev->lock
+ * @available:	free bytes; written under idev->lock, read by sysfs
+ * @extent:	largest free extent, likewise
+ * @dead:	under idev->lock
+ */
+struct iopmem_region {
+	struct device dev;
+	struct cdev cdev;
+	struct iopmem_device *idev;
+	int index;
+	int bar;
+	phys_addr_t start;
+	u64 size;
+	u8 media;
+	struct resource *claim;
+	bool wc;
+	const char *platform;
+	struct list_head namespaces;
+	u64 available;
+	u64 extent;
+	bool dead;
+};
+
+/*
+ * ENABLED -> DYING -> REVOKED, and back from DYING only before anything was
+ * torn down. Written under open_lock.
+ */
+enum iopmem_state {
+	IOPMEM_ENABLED,
+	IOPMEM_DYING,		/* no new users; I/O fails */
+	IOPMEM_REVOKED,		/* mappings are gone; pins may be left */
+};
+
+/**
+ * struct iopmem_namespace - a slice of a region
+ * @dev:	/sys/class/iopmem/iopmemNnM, parent is the region
+ * @region:	owns us
+ * @entry:	in region->namespaces
+ * @registered:	in the list of all names and UUIDs
+ * @offset:	bytes from the start of the region
+ * @size:	bytes
+ * @claim:	child of region->claim
+ * @base:	kernel mapping of the whole namespace
+ * @pgmap:	struct pages, for the modes that have them
+ * @mapped:	@pgmap is live
+ * @dax:	for fsdax
+ * @disk:	for the block modes; holds a reference to @dev until it is freed
+ * @open_lock:	protects @state, @openers, @opener, @opener_pid
+ * @flushes:	how many flushes reached the device
+ */
+struct iopmem_namespace {
+	struct device dev;
+	struct iopmem_region *region;
+	struct list_head entry;
+	struct list_head registered;
+	u32 id;
+	u32 mode;
+	u32 map;
+	u64 offset;
+	u64 size;
+	uuid_t uuid;
+	char name[IOPMEM_NAME_LEN];
+
+	struct resource *claim;
+	void *base;
+	struct dev_pagemap pgmap;
+	bool mapped;
+	struct dax_device *dax;
+	struct gendisk *disk;
+
+	spinlock_t open_lock;
+	enum iopmem_state state;
+	unsigned int openers;
+	char opener[TASK_COMM_LEN];
+	pid_t opener_pid;
+
+	atomic64_t flushes;
+};
+
+#define to_iopmem_region(d)	container_of(d, struct iopmem_region, dev)
+#define to_iopmem_namespace(d)	container_of(d, struct iopmem_namespace, dev)
+
+static inline phys_addr_t iopmem_namespace_start(const struct iopmem_namespace *ns)
+{
+	return ns->region->start + ns->offset;
+}
+
+static inline unsigned long iopmem_namespace_pages(const struct iopmem_namespace *ns)
+{
+	return ns->size >> PAGE_SHIFT;
+}
+
+/*
+ * A file system, or a user's mapping, still using a namespace: what has to be
+ * kept alive until its pages are idle. See revoke.c.
+ */
+struct iopmem_revocation {
+	struct list_head supers;
+};
+
+/* main.c: the control node, and the words for a refusal */
+__printf(3, 4) int iopmem_refuse(char *reason, int error, const char *fmt, ...);
+int iopmem_copy_arg(void *arg, size_t known, size_t first, const void __user *user,
+		    u32 *size, char *reason);
+int iopmem_return_arg(void __user *user, const void *arg, size_t known, u32 size);
+long iopmem_get_version(void __user *user);
+bool iopmem_is_zero(const void *p, size_t n);
+
+/* pci.c: devices */
+struct iopmem_bind_request {
+	struct list_head entry;
+	const struct file *owner;
+	struct iopmem_device_bind arg;
+	struct iopmem_bind_result result;
+	bool done;
+};
+int iopmem_prepare_bind(const struct file *owner, struct iopmem_device_bind *arg);
+int iopmem_bind_outcome(const struct file *owner, struct iopmem_bind_result *arg);
+int iopmem_retire_device(const struct file *owner, struct iopmem_device_retire *arg);
+void iopmem_control_closed(const struct file *owner);
+void iopmem_device_get(struct iopmem_device *idev);
+void iopmem_device_put(struct iopmem_device *idev);
+int iopmem_pci_init(void);
+void iopmem_pci_exit(void);
+
+/* region.c */
+struct iopmem_region *iopmem_region_create(struct iopmem_device *idev, int bar, u8 media,
+					   char *reason);
+void iopmem_region_destroy(struct iopmem_region *region);
+void iopmem_region_update_free(struct iopmem_region *region);
+int iopmem_region_init(void);
+void iopmem_region_exit(void);
+
+/* namespace.c; all under idev->lock */
+int iopmem_namespace_create(struct iopmem_region *region, struct iopmem_namespace_create *arg);
+int iopmem_namespace_destroy(struct iopmem_region *region, struct iopmem_namespace_destroy *arg,
+			     const struct iopmem_range *wipes);
+int iopmem_namespace_close_doors(struct iopmem_namespace *ns, bool revoke, char *reason);
+void iopmem_namespace_open_doors(struct iopmem_namespace *ns);
+void iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_range *wipes,
+			       unsigned int nr_wipes);
+
+/* block.c */
+int iopmem_block_add(struct iopmem_namespace *ns);
+void iopmem_block_del(struct iopmem_namespace *ns);
+void iopmem_block_put(struct iopmem_namespace *ns);
+
+/* dax.c */
+bool iopmem_dax_possible(void);
+int iopmem_map(struct iopmem_namespace *ns, char *reason);
+void iopmem_unmap(struct iopmem_namespace *ns);
+int iopmem_dax_add(struct iopmem_namespace *ns);
+void iopmem_dax_kill(struct iopmem_namespace *ns);
+void iopmem_dax_put(struct iopmem_namespace *ns);
+unsigned long iopmem_busy_pages(struct iopmem_namespace *ns);
+
+/* revoke.c */
+void iopmem_revoke(struct iopmem_namespace *ns, struct iopmem_revocation *rev);
+void iopmem_revoke_finish(struct iopmem_revocation *rev);
+
+/* copy.c: CPU access to the BAR */
+void iopmem_copy_to(void *bar, const void *from, size_t n);
+void iopmem_copy_from(void *to, const void *bar, size_t n);
+void iopmem_zero(void *bar, size_t n);
+int iopmem_flush(struct iopmem_namespace *ns);
+
+/* cache.c: what the CPU makes of our mappings */
+const char *iopmem_cache_of(const void *addr);
+const char *iopmem_cache_platform(phys_addr_t start);
+const char *iopmem_cache_user(const struct iopmem_namespace *ns);
+
+/* sysfs.c */
+extern struct class iopmem_class;
+extern const struct device_type iopmem_region_type;
+extern const struct device_type iopmem_namespace_type;
+const char *iopmem_mode_name(u32 mode);
+
+#endif /* _IOPMEM_H */

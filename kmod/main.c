@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * iopmem: PCIe memory BARs as DAX block devices.
+ *
+ * The module, its control node, and what every ioctl shares.
+ */
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/uaccess.h>
+
+#include "iopmem.h"
+
+/**
+ * iopmem_refuse - put a refusal into words
+ * @reason:	IOPMEM_REASON_LEN bytes, or NULL if nobody will read it
+ * @error:	negative errno
+ * @fmt:	what and why, without a full stop
+ *
+ * Return: @error, so that a refusal is one statement.
+ */
+int iopmem_refuse(char *reason, int error, const char *fmt, ...)
+{
+	va_list args;
+
+	if (reason) {
+		va_start(args, fmt);
+		vscnprintf(reason, IOPMEM_REASON_LEN, fmt, args);
+		va_end(args);
+	}
+	return error;
+}
+
+bool iopmem_is_zero(const void *p, size_t n)
+{
+	return !memchr_inv(p, 0, n);
+}
+
+/**
+ * iopmem_copy_arg - read an ioctl's struct, whose first member is its size
+ * @arg:	@known bytes
+ * @known:	size that this driver knows
+ * @first:	size when the struct was first published
+ * @user:	where it is
+ * @size:	[out] the caller's size
+ * @reason:	the reason member of @arg; cleared on success, filled on failure
+ *
+ * Return: 0; -EINVAL shorter than @first; -E2BIG something unknown is asked
+ * for in the tail; -EFAULT.
+ */
+int iopmem_copy_arg(void *arg, size_t known, size_t first, const void __user *user, u32 *size,
+		    char *reason)
+{
+	int error;
+
+	if (get_user(*size, (const u32 __user *)user))
+		return -EFAULT;
+	if (*size < first || *size > PAGE_SIZE)
+		return *size < first ? -EINVAL : -E2BIG;
+	error = copy_struct_from_user(arg, known, user, *size);
+	if (error)
+		return error;
+	/* Fetched twice: the second value must not differ. */
+	*(u32 *)arg = *size;
+	if (reason)
+		memset(reason, 0, IOPMEM_REASON_LEN);
+	return 0;
+}
+
+/* Write back what the caller has room for. */
+int iopmem_return_arg(void __user *user, const void *arg, size_t known, u32 size)
+{
+	return copy_to_user(user, arg, min_t(size_t, size, known)) ? -EFAULT : 0;
+}
+
+long iopmem_get_version(void __user *user)
+{
+	struct iopmem_version arg;
+	u32 size;
+	int error;
+
+	error = iopmem_copy_arg(&arg, sizeof(arg), IOPMEM_VERSION_SIZE_VER0, user, &size, NULL);
+	if (error)
+		return error;
+	if (arg.flags)
+		return -EINVAL;
+	arg.abi = IOPMEM_ABI_VERSION;
+	arg.modes = BIT(IOPMEM_MODE_RAW);
+	if (iopmem_dax_possible())
+		arg.modes |= BIT(IOPMEM_MODE_FSDAX);
+	arg.maps = BIT(IOPMEM_MAP_MEM);
+	arg.reserved = 0;
+	strscpy_pad(arg.release, IOPMEM_VERSION, sizeof(arg.release));
+	return iopmem_return_arg(user, &arg, sizeof(arg), size);
+}
+
+static long control_prepare_bind(struct file *file, void __user *user)
+{
+	struct iopmem_device_bind arg;
+	u32 size;
+	int error, fault;
+
+	error = iopmem_copy_arg(&arg, sizeof(arg), IOPMEM_DEVICE_BIND_SIZE_VER0, user, &size,
+				arg.reason);
+	if (error)
+		return error;
+	if (arg.flags & ~IOPMEM_DEVICE_BIND_F_FORCE)
+		error = iopmem_refuse(arg.reason, -EINVAL, "unknown flags 0x%x",
+				      arg.flags & ~IOPMEM_DEVICE_BIND_F_FORCE);
+	else if (!iopmem_is_zero(arg.reserved, sizeof(arg.reserved)))
+		error = iopmem_refuse(arg.reason, -EINVAL, "reserved fields are not zero");
+	else if (arg.media > IOPMEM_MEDIA_PERSISTENT)
+		error = iopmem_refuse(arg.reason, -EINVAL, "unknown media %u", arg.media);
+	else if (!arg.bar_mask)
+		error = iopmem_refuse(arg.reason, -EINVAL, "the BAR mask is empty");
+	else
+		error = iopmem_prepare_bind(file, &arg);
+	fault = iopmem_return_arg(user, &arg, sizeof(arg), size);
+	return error ?: fault;
+}
+
+static long control_bind_result(struct file *file, void __user *user)
+{
+	struct iopmem_bind_result *arg;
+	u32 size;
+	int error;
+
+	arg = kzalloc(sizeof(*arg), GFP_KERNEL);
+	if (!arg)
+		return -ENOMEM;
+	error = iopmem_copy_arg(arg, sizeof(*arg), IOPMEM_BIND_RESULT_SIZE_VER0, user, &size, NULL);
+	if (!error && arg->flags)
+		error = -EINVAL;
+	if (!error)
+		error = iopmem_bind_outcome(file, arg);
+	if (!error)
+		error = iopmem_return_arg(user, arg, sizeof(*arg), size);
+	kfree(arg);
+	return error;
+}
+
+static long control_retire_device(struct file *file, void __user *user)
+{
+	struct iopmem_device_retire arg;
+	u32 size;
+	int error, fault;
+
+	error = iopmem_copy_arg(&arg, sizeof(arg), IOPMEM_DEVICE_RETIRE_SIZE_VER0, user, &size,
+				arg.reason);
+	if (error)
+		return error;
+	arg.destroyed = 0;
+	if (arg.flags & ~IOPMEM_DEVICE_RETIRE_F_REVOKE)
+		error = iopmem_refuse(arg.reason, -EINVAL, "unknown flags 0x%x",
+				      arg.flags & ~IOPMEM_DEVICE_RETIRE_F_REVOKE);
+	else if (arg.reserved0 || arg.reserved)
+		error = iopmem_refuse(arg.reason, -EINVAL, "reserved fields are not zero");
+	else
+		error = iopmem_retire_device(file, &arg);
+	fault = iopmem_return_arg(user, &arg, sizeof(arg), size);
+	return error ?: fault;
+}
+
+static long control_ioctl(struct file *file, unsigned int cmd, unsigned long value)
+{
+	void __user *user = (void __user *)value;
+
+	switch (cmd) {
+	case IOPMEM_IOC_GET_VERSION:
+		return iopmem_get_version(user);
+	case IOPMEM_IOC_PREPARE_BIND:
+		return control_prepare_bind(file, user);
+	case IOPMEM_IOC_GET_BIND_RESULT:
+		return control_bind_result(file, user);
+	case IOPMEM_IOC_RETIRE_DEVICE:
+		return control_retire_device(file, user);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static int control_release(struct inode *inode, struct file *file)
+{
+	iopmem_control_closed(file);
+	return 0;
+}
+
+/*
+ * The permission is checked at open, by the node's mode; the capability as
+ * well, so that a careless chmod or a file descriptor from a user namespace
+ * does not hand out the hardware.
+ */
+static int control_open(struct inode *inode, struct file *file)
+{
+	return capable(CAP_SYS_ADMIN) ? 0 : -EPERM;
+}
+
+static const struct file_operations control_fops = {
+	.owner		= THIS_MODULE,
+	.open		= control_open,
+	.release	= control_release,
+	.unlocked_ioctl	= control_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+	.llseek		= noop_llseek,
+};
+
+static struct miscdevice control = {
+	.minor	= MISC_DYNAMIC_MINOR,
+	.name	= "iopmem-control",
+	.fops	= &control_fops,
+	.mode	= 0600,
+};
+
+static int __init iopmem_init(void)
+{
+	int error;
+
+	BUILD_BUG_ON(sizeof(struct iopmem_version) != IOPMEM_VERSION_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct iopmem_device_bind) != IOPMEM_DEVICE_BIND_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct iopmem_bind_result) != IOPMEM_BIND_RESULT_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct iopmem_device_retire) != IOPMEM_DEVICE_RETIRE_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct iopmem_namespace_create) != IOPMEM_NAMESPACE_CREATE_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct iopmem_namespace_destroy) != IOPMEM_NAMESPACE_DESTROY_SIZE_VER0);
+
+	error = iopmem_region_init();
+	if (error)
+		return error;
+	error = misc_register(&control);
+	if (error)
+		goto out_region;
+	error = iopmem_pci_init();
+	if (error)
+		goto out_control;
+	return 0;
+
+out_control:
+	misc_deregister(&control);
+out_region:
+	iopmem_region_exit();
+	return error;
+}
+
+static void __exit iopmem_exit(void)
+{
+	iopmem_pci_exit();
+	misc_deregister(&control);
+	iopmem_region_exit();
+}
+
+module_init(iopmem_init);
+module_exit(iopmem_exit);
+
+MODULE_DESCRIPTION("PCIe memory BARs as DAX block devices");
+MODULE_AUTHOR("The iopmem developers");
+MODULE_LICENSE("GPL");
+MODULE_VERSION(IOPMEM_VERSION);

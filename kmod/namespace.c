@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Namespaces: made and unmade, each with one call that does all or nothing.
+ *
+ * Everything here runs under idev->lock.
+ */
+#include <linux/ctype.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "iopmem.h"
+
+/* Names and UUIDs are unique on the machine, not only on a device. */
+static DEFINE_MUTEX(iopmem_registry_lock);
+static LIST_HEAD(iopmem_registry);
+
+static int register_identity(struct iopmem_namespace *ns, char *reason)
+{
+	struct iopmem_namespace *other;
+	int error = 0;
+
+	mutex_lock(&iopmem_registry_lock);
+	list_for_each_entry(other, &iopmem_registry, registered) {
+		if (uuid_equal(&other->uuid, &ns->uuid))
+			error = iopmem_refuse(reason, -EEXIST, "UUID %pUb is %s's", &ns->uuid,
+					      dev_name(&other->dev));
+		else if (ns->name[0] && !strcmp(other->name, ns->name))
+			error = iopmem_refuse(reason, -EEXIST, "name %s is %s's", ns->name,
+					      dev_name(&other->dev));
+		if (error)
+			break;
+	}
+	if (!error)
+		list_add_tail(&ns->registered, &iopmem_registry);
+	mutex_unlock(&iopmem_registry_lock);
+	return error;
+}
+
+static void unregister_identity(struct iopmem_namespace *ns)
+{
+	mutex_lock(&iopmem_registry_lock);
+	list_del(&ns->registered);
+	mutex_unlock(&iopmem_registry_lock);
+}
+
+/* Names go into udev links and must not be mistaken for kernel names. */
+static int check_name(const u8 *name, char *reason)
+{
+	size_t length = strnlen(name, IOPMEM_NAME_LEN), i;
+
+	if (length == IOPMEM_NAME_LEN)
+		return iopmem_refuse(reason, -EINVAL, "the name is not terminated");
+	if (!iopmem_is_zero(name + length, IOPMEM_NAME_LEN - length))
+		return iopmem_refuse(reason, -EINVAL, "the name has bytes after its end");
+	for (i = 0; i < length; i++) {
+		bool alnum = isascii(name[i]) && isalnum(name[i]);
+
+		if (!alnum && (!i || !strchr("._-", name[i])))
+			return iopmem_refuse(reason, -EINVAL,
+					     "the name has a character outside [A-Za-z0-9][A-Za-z0-9._-]*");
+	}
+	if (!strncmp(name, "iopmem", 6) && isdigit(name[6]))
+		return iopmem_refuse(reason, -EINVAL, "the name %s looks like a kernel name", name);
+	return 0;
+}
+
+static int check_mode(const struct iopmem_namespace_create *arg, char *reason)
+{
+	switch (arg->mode) {
+	case IOPMEM_MODE_FSDAX:
+		if (!iopmem_dax_possible())
+			return iopmem_refuse(reason, -EOPNOTSUPP,
+					     "mode fsdax needs a kernel with CONFIG_FS_DAX and CONFIG_ZONE_DEVICE");
+		break;
+	case IOPMEM_MODE_RAW:
+		break;
+	case IOPMEM_MODE_DEVDAX:
+	case IOPMEM_MODE_P2PDMA:
+		return iopmem_refuse(reason, -EOPNOTSUPP, "driver " IOPMEM_VERSION " has no mode %s",
+				     iopmem_mode_name(arg->mode));
+	default:
+		return iopmem_refuse(reason, -EINVAL, "unknown mode %u", arg->mode);
+	}
+	if (arg->mode == IOPMEM_MODE_RAW)
+		return arg->map ? iopmem_refuse(reason, -EINVAL, "mode raw has no struct pages to map")
+				: 0;
+	if (arg->map == IOPMEM_MAP_DEV)
+		return iopmem_refuse(reason, -EOPNOTSUPP,
+				     "driver " IOPMEM_VERSION " cannot keep struct pages on the device");
+	if (arg->map != IOPMEM_MAP_MEM)
+		return iopmem_refuse(reason, -EINVAL, "unknown map %u", arg->map);
+	return 0;
+}
+
+static int check_create(const struct iopmem_namespace_create *arg, char *reason)
+{
+	const u32 known = IOPMEM_NAMESPACE_CREATE_F_OFFSET | IOPMEM_NAMESPACE_CREATE_F_ID;
+	int error;
+
+	if (arg->flags & ~known)
+		return iopmem_refuse(reason, -EINVAL, "unknown flags 0x%x", arg->flags & ~known);
+	if (arg->reserved)
+		return iopmem_refuse(reason, -EINVAL, "reserved fields are not zero");
+	error = check_mode(arg, reason);
+	if (error)
+		return error;
+	if (!arg->length)
+		return iopmem_refuse(reason, -EINVAL, "the length is 0");
+	if (arg->length % IOPMEM_ALIGN)
+		return iopmem_refuse(reason, -EINVAL, "the length %llu is not a multiple of %llu",
+				     arg->length, IOPMEM_ALIGN);
+	if (arg->flags & IOPMEM_NAMESPACE_CREATE_F_OFFSET) {
+		if (arg->offset % IOPMEM_ALIGN)
+			return iopmem_refuse(reason, -EINVAL,
+					     "the offset %llu is not a multiple of %llu",
+					     arg->offset, IOPMEM_ALIGN);
+	} else if (arg->offset) {
+		return iopmem_refuse(reason, -EINVAL, "an offset is given without its flag");
+	}
+	if (arg->flags & IOPMEM_NAMESPACE_CREATE_F_ID) {
+		if (!arg->id || arg->id > IOPMEM_MAX_ID)
+			return iopmem_refuse(reason, -EINVAL, "the number %u is not in 1..%u",
+					     arg->id, IOPMEM_MAX_ID);
+	} else if (arg->id) {
+		return iopmem_refuse(reason, -EINVAL, "a number is given without its flag");
+	}
+	if (iopmem_is_zero(arg->uuid, sizeof(arg->uuid)))
+		return iopmem_refuse(reason, -EINVAL, "the UUID is nil");
+	return check_name(arg->name, reason);
+}
+
+/* Return: the neighbour after which the range goes in, or NULL with *error set. */
+static struct list_head *find_place(struct iopmem_region *region,
+				    struct iopmem_namespace_create *arg, int *error)
+{
+	bool fixed = arg->flags & IOPMEM_NAMESPACE_CREATE_F_OFFSET;
+	struct list_head *before = &region->namespaces;
+	struct iopmem_namespace *ns;
+	u64 end = 0, next;
+
+	if (fixed && (arg->offset > region->size || arg->length > region->size - arg->offset)) {
+		*error = iopmem_refuse(arg->reason, -ERANGE,
+				       "offset %llu and length %llu reach beyond the %llu bytes of %s",
+				       arg->offset, arg->length, region->size,
+				       dev_name(&region->dev));
+		return NULL;
+	}
+	/* One round more than there are namespaces: the gap behind the last one. */
+	for (;;) {
+		bool last = list_is_last(before, &region->namespaces);
+
+		ns = last ? NULL : list_first_entry(before, struct iopmem_namespace, entry);
+		next = ns ? ns->offset : region->size;
+		if (fixed ? arg->offset >= end && arg->offset + arg->length <= next
+			  : next - end >= arg->length) {
+			if (!fixed)
+				arg->offset = end;
+			return before;
+		}
+		if (!ns)
+			break;
+		if (fixed && arg->offset < ns->offset + ns->size &&
+		    ns->offset < arg->offset + arg->length) {
+			*error = iopmem_refuse(arg->reason, -EBUSY,
+					       "the range overlaps %s, which has offset %llu and length %llu",
+					       dev_name(&ns->dev), ns->offset, ns->size);
+			return NULL;
+		}
+		end = ns->offset + ns->size;
+		before = &ns->entry;
+	}
+	*error = iopmem_refuse(arg->reason, -ENOSPC,
+			       "%llu bytes do not fit into %s: the largest free extent is %llu",
+			       arg->length, dev_name(&region->dev), region->extent);
+	return NULL;
+}
+
+static int choose_id(struct iopmem_region *region, struct iopmem_namespace_create *arg)
+{
+	struct iopmem_namespace *ns;
+	u32 id = arg->id ?: 1;
+	bool taken;
+
+	do {
+		taken = false;
+		list_for_each_entry(ns, &region->namespaces, entry)
+			taken |= ns->id == id;
+		if (taken && arg->flags & IOPMEM_NAMESPACE_CREATE_F_ID)
+			return iopmem_refuse(arg->reason, -EEXIST, "%sn%u exists",
+					     dev_name(&region->dev), id);
+	} while (taken && ++id <= IOPMEM_MAX_ID);
+	if (id > IOPMEM_MAX_ID)
+		return iopmem_refuse(arg->reason, -ENOSPC, "no namespace number is free");
+	arg->id = id;
+	return 0;
+}
+
+static struct iopmem_namespace *alloc_namespace(struct iopmem_region *region,
+						const struct iopmem_namespace_create *arg)
+{
+	struct iopmem_namespace *ns = kzalloc(sizeof(*ns), GFP_KERNEL);
+
+	if (!ns)
+		return NULL;
+	ns->region = region;
+	ns->id = arg->id;
+	ns->mode = arg->mode;
+	ns->map = arg->map;
+	ns->offset = arg->offset;
+	ns->size = arg->length;
+	import_uuid(&ns->uuid, arg->uuid);
+	memcpy(ns->name, arg->name, sizeof(ns->name));
+	spin_lock_init(&ns->open_lock);
+	ns->state = IOPMEM_ENABLED;
+
+	device_initialize(&ns->dev);
+	ns->dev.class = &iopmem_class;
+	ns->dev.type = &iopmem_namespace_type;
+	ns->dev.parent = &region->dev;
+	get_device(&region->dev);	/* put by the device's release */
+	if (dev_set_name(&ns->dev, "%sn%u", dev_name(&region->dev), ns->id)) {
+		put_device(&ns->dev);
+		return NULL;
+	}
+	return ns;
+}
+
+int iopmem_namespace_create(struct iopmem_region *region, struct iopmem_namespace_create *arg)
+{
+	struct iopmem_namespace *ns;
+	struct list_head *before;
+	int error;
+
+	error = check_create(arg, arg->reason);
+	if (error)
+		return error;
+	if (region->dead)
+		return iopmem_refuse(arg->reason, -ENODEV, "%s is gone", dev_name(&region->dev));
+	if (region->idev->retired_by)
+		return iopmem_refuse(arg->reason, -EBUSY, "%s is being unbound",
+				     pci_name(region->idev->pdev));
+	before = find_place(region, arg, &error);
+	if (!before)
+		return error;
+	error = choose_id(region, arg);
+	if (error)
+		return error;
+
+	ns = alloc_namespace(region, arg);
+	if (!ns)
+		return iopmem_refuse(arg->reason, -ENOMEM, "out of memory");
+	error = register_identity(ns, arg->reason);
+	if (error)
+		goto out_ns;
+	ns->claim = __request_region(region->claim, iopmem_namespace_start(ns), ns->size,
+				     dev_name(&ns->dev), 0);
+	if (!ns->claim) {
+		error = iopmem_refuse(arg->reason, -EBUSY, "somebody else has claimed the range");
+		goto out_identity;
+	}
+	error = iopmem_map(ns, arg->reason);
+	if (error)
+		goto out_claim;
+	error = device_add(&ns->dev);
+	if (error) {
+		iopmem_refuse(arg->reason, error, "the device %s cannot be added (error %d)",
+			      dev_name(&ns->dev), error);
+		goto out_map;
+	}
+	error = iopmem_block_add(ns);
+	if (error) {
+		iopmem_refuse(arg->reason, error, "the disk %s cannot be added (error %d)",
+			      dev_name(&ns->dev), error);
+		goto out_device;
+	}
+	list_add(&ns->entry, before);
+	iopmem_region_update_free(region);
+	dev_info(&ns->dev, "created: %s, %llu MiB at %llu MiB of BAR %d, UUID %pUb\n",
+		 iopmem_mode_name(ns->mode), ns->size >> 20, ns->offset >> 20, region->bar,
+		 &ns->uuid);
+	return 0;
+
+out_device:
+	device_del(&ns->dev);
+out_map:
+	iopmem_unmap(ns);
+out_claim:
+	__release_region(region->claim, iopmem_namespace_start(ns), ns->size);
+out_identity:
+	unregister_identity(ns);
+out_ns:
+	put_device(&ns->dev);
+	return error;
+}
+
+/**
+ * iopmem_namespace_close_doors - nobody can begin to use it any more
+ * @ns:		the namespace
+ * @revoke:	even if somebody uses it now
+ * @reason:	filled on failure, may be NULL
+ *
+ * Can be taken back by iopmem_namespace_open_doors().
+ *
+ * Return: 0; -EBUSY it is open, or pages of it are pinned.
+ */
+int iopmem_namespace_close_doors(struct iopmem_namespace *ns, bool revoke, char *reason)
+{
+	unsigned long busy;
+	int error = 0;
+
+	spin_lock(&ns->open_lock);
+	if (ns->openers && !revoke)
+		error = iopmem_refuse(reason, -EBUSY, "%s is open or mounted (%u times, last by %s[%d])",
+				      dev_name(&ns->dev), ns->openers, ns->opener, ns->opener_pid);
+	else
+		WRITE_ONCE(ns->state, IOPMEM_DYING);
+	spin_unlock(&ns->open_lock);
+	if (error || revoke)
+		return error;
+
+	/* A pin can outlive the file system through which it was taken. */
+	busy = iopmem_busy_pages(ns);
+	if (busy) {
+		iopmem_namespace_open_doors(ns);
+		return iopmem_refuse(reason, -EBUSY, "%lu pages of %s are pinned", busy,
+				     dev_name(&ns->dev));
+	}
+	return 0;
+}
+
+void iopmem_namespace_open_doors(struct iopmem_namespace *ns)
+{
+	spin_lock(&ns->open_lock);
+	WRITE_ONCE(ns->state, IOPMEM_ENABLED);
+	spin_unlock(&ns->open_lock);
+}
+
+/**
+ * iopmem_namespace_teardown - unmake a namespace whose doors are closed
+ * @ns:		gone afterwards
+ * @wipes:	ranges to zero when nobody can see them any more
+ * @nr_wipes:	how many
+ *
+ * Users that are left get errors and SIGBUS. Waits for pinned pages.
+ */
+void iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_range *wipes,
+			       unsigned int nr_wipes)
+{
+	struct iopmem_region *region = ns->region;
+	struct iopmem_revocation revocation;
+	unsigned int i;
+
+	kobject_uevent(&ns->dev.kobj, KOBJ_CHANGE);
+	iopmem_dax_kill(ns);
+	iopmem_revoke(ns, &revocation);
+	WRITE_ONCE(ns->state, IOPMEM_REVOKED);
+	iopmem_block_del(ns);
+	iopmem_revoke_finish(&revocation);
+
+	for (i = 0; i < nr_wipes; i++)
+		iopmem_zero(ns->base + wipes[i].offset, wipes[i].length);
+	if (nr_wipes)
+		iopmem_flush(ns);
+
+	dev_info(&ns->dev, "destroyed: UUID %pUb\n", &ns->uuid);
+	iopmem_block_put(ns);
+	device_del(&ns->dev);
+	iopmem_unmap(ns);
+	iopmem_dax_put(ns);
+	__release_region(region->claim, iopmem_namespace_start(ns), ns->size);
+	unregister_identity(ns);
+	list_del(&ns->entry);
+	iopmem_region_update_free(region);
+	put_device(&ns->dev);
+}
+
+int iopmem_namespace_destroy(struct iopmem_region *region, struct iopmem_namespace_destroy *arg,
+			     const struct iopmem_range *wipes)
+{
+	const u32 known = IOPMEM_NAMESPACE_DESTROY_F_REVOKE | IOPMEM_NAMESPACE_DESTROY_F_ZERO;
+	struct iopmem_namespace *ns = NULL, *each;
+	struct iopmem_range all = {};
+	int error;
+	u32 i;
+
+	if (arg->flags & ~known)
+		return iopmem_refuse(arg->reason, -EINVAL, "unknown flags 0x%x",
+				     arg->flags & ~known);
+	if (region->dead)
+		return iopmem_refuse(arg->reason, -ENODEV, "%s is gone", dev_name(&region->dev));
+	list_for_each_entry(each, &region->namespaces, entry)
+		if (each->id == arg->id)
+			ns = each;
+	if (!ns)
+		return iopmem_refuse(arg->reason, -ENOENT, "%s has no namespace %u",
+				     dev_name(&region->dev), arg->id);
+	if (memcmp(&ns->uuid, arg->uuid, sizeof(arg->uuid)))
+		return iopmem_refuse(arg->reason, -ESTALE, "%s has another UUID: %pUb",
+				     dev_name(&ns->dev), &ns->uuid);
+	for (i = 0; i < arg->nr_wipes; i++)
+		if (wipes[i].offset > ns->size || wipes[i].length > ns->size - wipes[i].offset)
+			return iopmem_refuse(arg->reason, -ERANGE,
+					     "wipe %u reaches beyond the %llu bytes of %s", i,
+					     ns->size, dev_name(&ns->dev));
+
+	error = iopmem_namespace_close_doors(ns, arg->flags & IOPMEM_NAMESPACE_DESTROY_F_REVOKE,
+					     arg->reason);
+	if (error)
+		return error;
+	if (arg->flags & IOPMEM_NAMESPACE_DESTROY_F_ZERO) {
+		all.length = ns->size;
+		iopmem_namespace_teardown(ns, &all, 1);
+	} else {
+		iopmem_namespace_teardown(ns, wipes, arg->nr_wipes);
+	}
+	return 0;
+}

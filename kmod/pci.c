@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * PCI functions: which BARs can be regions, binding, and unbinding.
+ */
+#include <linux/module.h>
+#include <linux/memory_hotplug.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+
+#include "iopmem.h"
+
+/* Bound devices and prepared binds; see the lock order in iopmem.h. */
+static DEFINE_MUTEX(iopmem_devices_lock);
+static LIST_HEAD(iopmem_devices);
+static LIST_HEAD(iopmem_binds);
+
+static void device_free(struct kref *ref)
+{
+	struct iopmem_device *idev = container_of(ref, struct iopmem_device, ref);
+
+	mutex_destroy(&idev->lock);
+	kfree(idev);
+}
+
+void iopmem_device_get(struct iopmem_device *idev)
+{
+	kref_get(&idev->ref);
+}
+
+void iopmem_device_put(struct iopmem_device *idev)
+{
+	kref_put(&idev->ref, device_free);
+}
+
+static bool bar_holds_msix(struct pci_dev *pdev, int bar)
+{
+	u32 table, pba;
+
+	if (!pdev->msix_cap)
+		return false;
+	pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_TABLE, &table);
+	pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_PBA, &pba);
+	return (table & PCI_MSIX_TABLE_BIR) == bar || (pba & PCI_MSIX_PBA_BIR) == bar;
+}
+
+/* 0, or a negative errno as listed with struct iopmem_bar_verdict. */
+static int judge_bar(struct pci_dev *pdev, int bar, bool force, char *reason)
+{
+	unsigned long flags = pci_resource_flags(pdev, bar);
+	resource_size_t start = pci_resource_start(pdev, bar);
+	resource_size_t size = pci_resource_len(pdev, bar);
+	struct range possible = mhp_get_pluggable_range(true);
+
+	if (!flags || !size) {
+		if (bar && pci_resource_flags(pdev, bar - 1) & IORESOURCE_MEM_64)
+			return iopmem_refuse(reason, -ENXIO, "the upper half of BAR %d", bar - 1);
+		return iopmem_refuse(reason, -ENXIO, "not implemented by the device");
+	}
+	if (!(flags & IORESOURCE_MEM))
+		return iopmem_refuse(reason, -ENOTTY, "I/O ports, not memory");
+	if (size < IOPMEM_ALIGN)
+		return iopmem_refuse(reason, -EFBIG, "too small: %llu bytes, at least %llu are needed",
+				     (u64)size, IOPMEM_ALIGN);
+	if (!start || flags & IORESOURCE_UNSET)
+		return iopmem_refuse(reason, -EADDRNOTAVAIL,
+				     "no address was assigned; firmware or bridge windows lack the space");
+	if (bar_holds_msix(pdev, bar))
+		return iopmem_refuse(reason, -ENOTUNIQ,
+				     "holds the MSI-X table or pending bits of the device");
+	if (!iopmem_bars_mappable(pdev))
+		return iopmem_refuse(reason, -EOPNOTSUPP, "cannot be mapped by the CPU");
+	if (!(flags & IORESOURCE_PREFETCH) && !force)
+		return iopmem_refuse(reason, -EPERM,
+				     "not prefetchable: reads may have side effects (force accepts it)");
+	if (pci_bus_address(pdev, bar) != start)
+		return iopmem_refuse(reason, -EREMOTE,
+				     "its address on the bus, 0x%llx, differs from the CPU's, %pa",
+				     (u64)pci_bus_address(pdev, bar), &start);
+	/* memremap_pages() would refuse it with a WARN. */
+	if (start < possible.start || start + size - 1 > possible.end)
+		return iopmem_refuse(reason, -ERANGE,
+				     "%pa lies above %llx, the highest address for which this kernel makes struct pages",
+				     &start, possible.end);
+	if (!IS_ALIGNED(start, IOPMEM_ALIGN) || !IS_ALIGNED(size, IOPMEM_ALIGN))
+		return iopmem_refuse(reason, -EFBIG, "not aligned to %llu bytes", IOPMEM_ALIGN);
+	return 0;
+}
+
+/* What was prepared for this function, or NULL. Under iopmem_devices_lock. */
+static struct iopmem_bind_request *find_bind(u32 domain, u8 bus, u8 devfn)
+{
+	struct iopmem_bind_request *bind;
+
+	list_for_each_entry(bind, &iopmem_binds, entry)
+		if (bind->arg.domain == domain && bind->arg.bus == bus && bind->arg.devfn == devfn)
+			return bind;
+	return NULL;
+}
+
+static struct iopmem_device *find_device(u32 domain, u8 bus, u8 devfn)
+{
+	struct iopmem_device *idev;
+
+	list_for_each_entry(idev, &iopmem_devices, entry)
+		if (pci_domain_nr(idev->pdev->bus) == domain && idev->pdev->bus->number == bus &&
+		    idev->pdev->devfn == devfn)
+			return idev;
+	return NULL;
+}
+
+static void destroy_regions(struct iopmem_device *idev)
+{
+	int bar;
+
+	for (bar = IOPMEM_BARS - 1; bar >= 0; bar--) {
+		struct iopmem_region *region = idev->regions[bar];
+
+		if (region)
+			iopmem_region_destroy(region);
+		idev->regions[bar] = NULL;
+	}
+}
+
+/* All regions that were asked for, or none. */
+static int create_regions(struct iopmem_device *idev, const struct iopmem_device_bind *arg,
+			  struct iopmem_bind_result *result)
+{
+	bool chosen = arg->bar_mask != IOPMEM_BAR_MASK_ALL;
+	int bar, made = 0, error;
+
+	for (bar = 0; bar < IOPMEM_BARS; bar++) {
+		struct iopmem_bar_verdict *verdict = &result->bars[bar];
+		struct iopmem_region *region;
+
+		verdict->region = -1;
+		if (!(arg->bar_mask & BIT(bar))) {
+			verdict->error = ECANCELED;
+			iopmem_refuse(verdict->reason, 0, "not asked for");
+			continue;
+		}
+		error = judge_bar(idev->pdev, bar, arg->flags & IOPMEM_DEVICE_BIND_F_FORCE,
+				  verdict->reason);
+		if (!error) {
+			region = iopmem_region_create(idev, bar, arg->media, verdict->reason);
+			error = PTR_ERR_OR_ZERO(region);
+		}
+		verdict->error = -error;
+		if (!error) {
+			idev->regions[bar] = region;
+			verdict->region = region->index;
+			made++;
+		} else if (chosen || error == -ENOMEM) {
+			return iopmem_refuse(result->reason, error, "BAR %d: %s", bar,
+					     verdict->reason);
+		}
+	}
+	if (!made)
+		return iopmem_refuse(result->reason, -ENXIO, "no BAR of %s can be a region",
+				     pci_name(idev->pdev));
+	return 0;
+}
+
+static void log_verdicts(struct pci_dev *pdev, const struct iopmem_bind_result *result)
+{
+	int bar;
+
+	for (bar = 0; bar < IOPMEM_BARS; bar++)
+		if (result->bars[bar].error && result->bars[bar].error != ENXIO)
+			dev_info(&pdev->dev, "BAR %d: %s\n", bar, result->bars[bar].reason);
+	if (result->error)
+		dev_err(&pdev->dev, "not bound: %s\n", result->reason);
+}
+
+static int iopmem_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct iopmem_device_bind arg = { .bar_mask = IOPMEM_BAR_MASK_ALL };
+	struct iopmem_bind_result *result;
+	struct iopmem_bind_request *bind;
+	struct iopmem_device *idev;
+	int error;
+
+	result = kzalloc(sizeof(*result), GFP_KERNEL);
+	idev = kzalloc(sizeof(*idev), GFP_KERNEL);
+	if (!result || !idev) {
+		kfree(result);
+		kfree(idev);
+		return -ENOMEM;
+	}
+	idev->pdev = pdev;
+	kref_init(&idev->ref);
+	mutex_init(&idev->lock);
+
+	mutex_lock(&iopmem_devices_lock);
+	bind = find_bind(pci_domain_nr(pdev->bus), pdev->bus->number, pdev->devfn);
+	if (bind && !bind->done)
+		arg = bind->arg;
+	mutex_unlock(&iopmem_devices_lock);
+
+	if (pdev->hdr_type != PCI_HEADER_TYPE_NORMAL)
+		error = iopmem_refuse(result->reason, -EINVAL, "%s is a bridge", pci_name(pdev));
+	else
+		error = pci_enable_device_mem(pdev);
+	if (error) {
+		if (!result->reason[0])
+			iopmem_refuse(result->reason, error, "%s cannot be enabled (error %d)",
+				      pci_name(pdev), error);
+		goto out_report;
+	}
+	error = create_regions(idev, &arg, result);
+	if (error)
+		goto out_regions;
+	pci_set_drvdata(pdev, idev);
+
+	mutex_lock(&iopmem_devices_lock);
+	list_add_tail(&idev->entry, &iopmem_devices);
+	mutex_unlock(&iopmem_devices_lock);
+	goto out_report;
+
+out_regions:
+	destroy_regions(idev);
+	pci_disable_device(pdev);
+out_report:
+	result->error = -error;
+	log_verdicts(pdev, result);
+	mutex_lock(&iopmem_devices_lock);
+	bind = find_bind(pci_domain_nr(pdev->bus), pdev->bus->number, pdev->devfn);
+	if (bind && !bind->done) {
+		bind->result = *result;
+		bind->done = true;
+	}
+	mutex_unlock(&iopmem_devices_lock);
+	kfree(result);
+	if (error)
+		iopmem_device_put(idev);
+	return error;
+}
+
+static void iopmem_remove(struct pci_dev *pdev)
+{
+	struct iopmem_device *idev = pci_get_drvdata(pdev);
+
+	mutex_lock(&iopmem_devices_lock);
+	list_del(&idev->entry);
+	mutex_unlock(&iopmem_devices_lock);
+
+	mutex_lock(&idev->lock);
+	idev->dead = true;
+	mutex_unlock(&idev->lock);
+	destroy_regions(idev);
+	pci_disable_device(pdev);
+	iopmem_device_put(idev);
+}
+
+/**
+ * iopmem_prepare_bind - say how the next probe of a function shall go
+ * @owner:	the open control file
+ * @arg:	checked but for the function's existence
+ */
+int iopmem_prepare_bind(const struct file *owner, struct iopmem_device_bind *arg)
+{
+	struct iopmem_bind_request *bind, *other, *next;
+	struct pci_dev *pdev;
+	int error = 0;
+
+	pdev = pci_get_domain_bus_and_slot(arg->domain, arg->bus, arg->devfn);
+	if (!pdev)
+		return iopmem_refuse(arg->reason, -ENODEV, "there is no function %04x:%02x:%02x.%x",
+				     arg->domain, arg->bus, PCI_SLOT(arg->devfn),
+				     PCI_FUNC(arg->devfn));
+	bind = kzalloc(sizeof(*bind), GFP_KERNEL);
+	if (!bind) {
+		error = -ENOMEM;
+		goto out_pdev;
+	}
+	bind->owner = owner;
+	bind->arg = *arg;
+
+	mutex_lock(&iopmem_devices_lock);
+	other = find_bind(arg->domain, arg->bus, arg->devfn);
+	if (find_device(arg->domain, arg->bus, arg->devfn))
+		error = iopmem_refuse(arg->reason, -EALREADY, "%s is bound to iopmem already",
+				      pci_name(pdev));
+	else if (other && other->owner != owner)
+		error = iopmem_refuse(arg->reason, -EBUSY, "%s is being bound by somebody else",
+				      pci_name(pdev));
+	if (!error) {
+		/* One preparation an open file: a new one replaces the old. */
+		list_for_each_entry_safe(other, next, &iopmem_binds, entry) {
+			if (other->owner == owner) {
+				list_del(&other->entry);
+				kfree(other);
+			}
+		}
+		list_add_tail(&bind->entry, &iopmem_binds);
+	}
+	mutex_unlock(&iopmem_devices_lock);
+	if (error)
+		kfree(bind);
+out_pdev:
+	pci_dev_put(pdev);
+	return error;
+}
+
+/* Return: 0; -ENOENT nothing was prepared; -EAGAIN it was not probed yet. */
+int iopmem_bind_outcome(const struct file *owner, struct iopmem_bind_result *arg)
+{
+	struct iopmem_bind_request *bind;
+	u32 size = arg->size;
+	int error = -ENOENT;
+
+	mutex_lock(&iopmem_devices_lock);
+	list_for_each_entry(bind, &iopmem_binds, entry) {
+		if (bind->owner != owner)
+			continue;
+		error = bind->done ? 0 : -EAGAIN;
+		if (!error) {
+			*arg = bind->result;
+			arg->size = size;
+		}
+		break;
+	}
+	mutex_unlock(&iopmem_devices_lock);
+	return error;
+}
+
+static int close_all_doors(struct iopmem_device *idev, bool revoke, char *reason)
+{
+	struct iopmem_namespace *ns, *undo;
+	int bar, error;
+
+	for (bar = 0; bar < IOPMEM_BARS; bar++) {
+		if (!idev->regions[bar])
+			continue;
+		list_for_each_entry(ns, &idev->regions[bar]->namespaces, entry) {
+			error = iopmem_namespace_close_doors(ns, revoke, reason);
+			if (error)
+				goto out_undo;
+		}
+	}
+	return 0;
+
+out_undo:
+	for (; bar >= 0; bar--) {
+		if (!idev->regions[bar])
+			continue;
+		list_for_each_entry(undo, &idev->regions[bar]->namespaces, entry)
+			iopmem_namespace_open_doors(undo);
+	}
+	return error;
+}
+
+/**
+ * iopmem_retire_device - destroy all namespaces of a device, or none
+ * @owner:	the open control file, until whose end no new one can be made
+ * @arg:	which, and how
+ */
+int iopmem_retire_device(const struct file *owner, struct iopmem_device_retire *arg)
+{
+	struct iopmem_namespace *ns, *next;
+	struct iopmem_device *idev;
+	int bar, error = 0;
+
+	mutex_lock(&iopmem_devices_lock);
+	idev = find_device(arg->domain, arg->bus, arg->devfn);
+	if (idev)
+		iopmem_device_get(idev);
+	mutex_unlock(&iopmem_devices_lock);
+	if (!idev)
+		return iopmem_refuse(arg->reason, -ENODEV, "%04x:%02x:%02x.%x is not bound to iopmem",
+				     arg->domain, arg->bus, PCI_SLOT(arg->devfn),
+				     PCI_FUNC(arg->devfn));
+
+	mutex_lock(&idev->lock);
+	if (idev->dead)
+		error = iopmem_refuse(arg->reason, -ENODEV, "the device is gone");
+	else if (idev->retired_by && idev->retired_by != owner)
+		error = iopmem_refuse(arg->reason, -EBUSY, "%s is being unbound by somebody else",
+				      pci_name(idev->pdev));
+	else
+		error = close_all_doors(idev, arg->flags & IOPMEM_DEVICE_RETIRE_F_REVOKE,
+					arg->reason);
+	if (!error) {
+		idev->retired_by = owner;
+		for (bar = 0; bar < IOPMEM_BARS; bar++) {
+			if (!idev->regions[bar])
+				continue;
+			list_for_each_entry_safe(ns, next, &idev->regions[bar]->namespaces, entry) {
+				iopmem_namespace_teardown(ns, NULL, 0);
+				arg->destroyed++;
+			}
+		}
+	}
+	mutex_unlock(&idev->lock);
+	iopmem_device_put(idev);
+	return error;
+}
+
+/* The first device that @owner retired, with a reference. */
+static struct iopmem_device *find_retired(const struct file *owner)
+{
+	struct iopmem_device *idev, *found = NULL;
+
+	mutex_lock(&iopmem_devices_lock);
+	list_for_each_entry(idev, &iopmem_devices, entry) {
+		if (READ_ONCE(idev->retired_by) == owner) {
+			iopmem_device_get(idev);
+			found = idev;
+			break;
+		}
+	}
+	mutex_unlock(&iopmem_devices_lock);
+	return found;
+}
+
+/* Whatever the file prepared or retired ends with it, also when its owner died. */
+void iopmem_control_closed(const struct file *owner)
+{
+	struct iopmem_bind_request *bind, *next;
+	struct iopmem_device *idev;
+
+	mutex_lock(&iopmem_devices_lock);
+	list_for_each_entry_safe(bind, next, &iopmem_binds, entry) {
+		if (bind->owner == owner) {
+			list_del(&bind->entry);
+			kfree(bind);
+		}
+	}
+	mutex_unlock(&iopmem_devices_lock);
+
+	while ((idev = find_retired(owner))) {
+		mutex_lock(&idev->lock);
+		WRITE_ONCE(idev->retired_by, NULL);
+		mutex_unlock(&idev->lock);
+		iopmem_device_put(idev);
+	}
+}
+
+/*
+ * No ids: the driver binds what it is told to, by driver_override, and never
+ * takes a device because it is there.
+ */
+static const struct pci_device_id iopmem_ids[] = {
+	{}
+};
+
+static struct pci_driver iopmem_pci_driver = {
+	.name		= IOPMEM_DRIVER_NAME,
+	.id_table	= iopmem_ids,
+	.probe		= iopmem_probe,
+	.remove		= iopmem_remove,
+};
+
+int iopmem_pci_init(void)
+{
+	return pci_register_driver(&iopmem_pci_driver);
+}
+
+void iopmem_pci_exit(void)
+{
+	pci_unregister_driver(&iopmem_pci_driver);
+}

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A region: one memory BAR, claimed whole, and the node that changes it.
+ */
+#include <linux/fs.h>
+#include <linux/idr.h>
+#include <linux/io.h>
+#include <linux/module.h>
+#include <linux/uaccess.h>
+
+#include "iopmem.h"
+
+#define IOPMEM_MAX_REGIONS	1024
+
+static dev_t region_devt;
+static DEFINE_IDA(region_ida);
+
+/* Free space changed: keep what sysfs shows. Under idev->lock. */
+void iopmem_region_update_free(struct iopmem_region *region)
+{
+	u64 end = 0, available = 0, extent = 0, gap;
+	struct iopmem_namespace *ns;
+
+	list_for_each_entry(ns, &region->namespaces, entry) {
+		gap = ns->offset - end;
+		available += gap;
+		extent = max(extent, gap);
+		end = ns->offset + ns->size;
+	}
+	gap = region->size - end;
+	WRITE_ONCE(region->available, available + gap);
+	WRITE_ONCE(region->extent, max(extent, gap));
+}
+
+static int region_open(struct inode *inode, struct file *file)
+{
+	struct iopmem_region *region = container_of(inode->i_cdev, struct iopmem_region, cdev);
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	/* The open file holds the cdev, whose parent is the region. */
+	file->private_data = region;
+	return 0;
+}
+
+static loff_t region_llseek(struct file *file, loff_t offset, int whence)
+{
+	struct iopmem_region *region = file->private_data;
+
+	return fixed_size_llseek(file, offset, whence, region->size);
+}
+
+/*
+ * The region's bytes, for tools that look for file systems before they put a
+ * namespace there. Mapped piecewise: most of a region has no mapping of ours.
+ */
+static ssize_t region_read(struct file *file, char __user *user, size_t n, loff_t *position)
+{
+	struct iopmem_region *region = file->private_data;
+	struct iopmem_device *idev = region->idev;
+	ssize_t done = 0;
+	void *buffer;
+
+	if (*position < 0)
+		return -EINVAL;
+	if (*position >= region->size)
+		return 0;
+	n = min_t(u64, n, region->size - *position);
+	buffer = (void *)__get_free_page(GFP_KERNEL);
+	if (!buffer)
+		return -ENOMEM;
+	if (mutex_lock_killable(&idev->lock)) {
+		done = -EINTR;
+		goto out_buffer;
+	}
+	while (n) {
+		size_t within = offset_in_page(*position);
+		size_t chunk = min_t(size_t, n, PAGE_SIZE - within);
+		phys_addr_t page = region->start + (*position & PAGE_MASK);
+		void __iomem *window;
+
+		if (region->dead || pci_channel_offline(idev->pdev)) {
+			done = done ?: -ENODEV;
+			break;
+		}
+		if (fatal_signal_pending(current)) {
+			done = done ?: -EINTR;
+			break;
+		}
+		window = region->wc ? ioremap_wc(page, PAGE_SIZE) : ioremap(page, PAGE_SIZE);
+		if (!window) {
+			done = done ?: -ENOMEM;
+			break;
+		}
+		iopmem_copy_from(buffer, (const void __force *)window, PAGE_SIZE);
+		iounmap(window);
+		if (copy_to_user(user + done, buffer + within, chunk)) {
+			done = done ?: -EFAULT;
+			break;
+		}
+		done += chunk;
+		*position += chunk;
+		n -= chunk;
+		cond_resched();
+	}
+	mutex_unlock(&idev->lock);
+out_buffer:
+	free_page((unsigned long)buffer);
+	return done;
+}
+
+static long region_create_namespace(struct iopmem_region *region, void __user *user)
+{
+	struct iopmem_namespace_create arg;
+	int error, fault;
+	u32 size;
+
+	error = iopmem_copy_arg(&arg, sizeof(arg), IOPMEM_NAMESPACE_CREATE_SIZE_VER0, user, &size,
+				arg.reason);
+	if (error)
+		return error;
+	if (mutex_lock_killable(&region->idev->lock)) {
+		error = iopmem_refuse(arg.reason, -EINTR, "interrupted by a signal");
+	} else {
+		error = iopmem_namespace_create(region, &arg);
+		mutex_unlock(&region->idev->lock);
+	}
+	fault = iopmem_return_arg(user, &arg, sizeof(arg), size);
+	return error ?: fault;
+}
+
+static long region_destroy_namespace(struct iopmem_region *region, void __user *user)
+{
+	struct iopmem_range *wipes = NULL;
+	struct iopmem_namespace_destroy arg;
+	int error, fault;
+	u32 size;
+
+	error = iopmem_copy_arg(&arg, sizeof(arg), IOPMEM_NAMESPACE_DESTROY_SIZE_VER0, user, &size,
+				arg.reason);
+	if (error)
+		return error;
+	if (arg.nr_wipes > IOPMEM_MAX_WIPES) {
+		error = iopmem_refuse(arg.reason, -EINVAL, "%u wipes, at most %u", arg.nr_wipes,
+				      IOPMEM_MAX_WIPES);
+		goto out;
+	}
+	if (arg.nr_wipes) {
+		wipes = memdup_user(u64_to_user_ptr(arg.wipes), arg.nr_wipes * sizeof(*wipes));
+		if (IS_ERR(wipes)) {
+			error = iopmem_refuse(arg.reason, PTR_ERR(wipes),
+					      "the wipes cannot be read");
+			wipes = NULL;
+			goto out;
+		}
+	}
+	if (mutex_lock_killable(&region->idev->lock)) {
+		error = iopmem_refuse(arg.reason, -EINTR, "interrupted by a signal");
+	} else {
+		error = iopmem_namespace_destroy(region, &arg, wipes);
+		mutex_unlock(&region->idev->lock);
+	}
+	kfree(wipes);
+out:
+	fault = iopmem_return_arg(user, &arg, sizeof(arg), size);
+	return error ?: fault;
+}
+
+static long region_ioctl(struct file *file, unsigned int cmd, unsigned long value)
+{
+	struct iopmem_region *region = file->private_data;
+	void __user *user = (void __user *)value;
+
+	switch (cmd) {
+	case IOPMEM_IOC_GET_VERSION:
+		return iopmem_get_version(user);
+	case IOPMEM_IOC_CREATE_NAMESPACE:
+		return region_create_namespace(region, user);
+	case IOPMEM_IOC_DESTROY_NAMESPACE:
+		return region_destroy_namespace(region, user);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static const struct file_operations region_fops = {
+	.owner		= THIS_MODULE,
+	.open		= region_open,
+	.llseek		= region_llseek,
+	.read		= region_read,
+	.unlocked_ioctl	= region_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+};
+
+/**
+ * iopmem_region_create - make a region of a BAR that was judged eligible
+ * @idev:	its device; takes a reference
+ * @bar:	0..5
+ * @media:	IOPMEM_MEDIA_*
+ * @reason:	filled on failure
+ *
+ * Return: the region, visible in sysfs, or an ERR_PTR with nothing left behind.
+ */
+struct iopmem_region *iopmem_region_create(struct iopmem_device *idev, int bar, u8 media,
+					   char *reason)
+{
+	struct pci_dev *pdev = idev->pdev;
+	struct iopmem_region *region;
+	int error;
+
+	region = kzalloc(sizeof(*region), GFP_KERNEL);
+	if (!region)
+		return ERR_PTR(iopmem_refuse(reason, -ENOMEM, "out of memory"));
+	region->idev = idev;
+	region->bar = bar;
+	region->media = media;
+	region->start = pci_resource_start(pdev, bar);
+	region->size = pci_resource_len(pdev, bar);
+	INIT_LIST_HEAD(&region->namespaces);
+	iopmem_region_update_free(region);
+
+	region->index = ida_alloc_max(&region_ida, IOPMEM_MAX_REGIONS - 1, GFP_KERNEL);
+	if (region->index < 0) {
+		error = iopmem_refuse(reason, region->index, "no region number is free");
+		goto out_region;
+	}
+
+	region->claim = request_mem_region(region->start, region->size, IOPMEM_DRIVER_NAME);
+	if (!region->claim) {
+		error = iopmem_refuse(reason, -EBUSY,
+				      "somebody else has claimed (part of) the BAR, see /proc/iomem");
+		goto out_index;
+	}
+	region->platform = iopmem_cache_platform(region->start);
+	region->wc = !arch_io_reserve_memtype_wc(region->start, region->size);
+	if (!region->wc)
+		dev_warn(&pdev->dev, "BAR %d cannot be reserved as write-combining\n", bar);
+
+	device_initialize(&region->dev);
+	region->dev.class = &iopmem_class;
+	region->dev.type = &iopmem_region_type;
+	region->dev.parent = &pdev->dev;
+	region->dev.devt = MKDEV(MAJOR(region_devt), region->index);
+	iopmem_device_get(idev);	/* put by the device's release */
+	error = dev_set_name(&region->dev, "iopmem%d", region->index);
+	if (error)
+		goto out_device;
+	cdev_init(&region->cdev, &region_fops);
+	region->cdev.owner = THIS_MODULE;
+	error = cdev_device_add(&region->cdev, &region->dev);
+	if (error)
+		goto out_device;
+	return region;
+
+out_device:
+	iopmem_refuse(reason, error, "the region's device cannot be added (error %d)", error);
+	if (region->wc)
+		arch_io_free_memtype_wc(region->start, region->size);
+	release_mem_region(region->start, region->size);
+	ida_free(&region_ida, region->index);
+	put_device(&region->dev);
+	return ERR_PTR(error);
+
+out_index:
+	ida_free(&region_ida, region->index);
+out_region:
+	kfree(region);
+	return ERR_PTR(error);
+}
+
+/* Takes the namespaces away from whoever has them. */
+void iopmem_region_destroy(struct iopmem_region *region)
+{
+	struct iopmem_device *idev = region->idev;
+	struct iopmem_namespace *ns, *next;
+
+	mutex_lock(&idev->lock);
+	region->dead = true;
+	/* All users learn of it before the first of them is waited for. */
+	list_for_each_entry(ns, &region->namespaces, entry)
+		iopmem_namespace_close_doors(ns, true, NULL);
+	list_for_each_entry_safe(ns, next, &region->namespaces, entry)
+		iopmem_namespace_teardown(ns, NULL, 0);
+	mutex_unlock(&idev->lock);
+
+	cdev_device_del(&region->cdev, &region->dev);
+	if (region->wc)
+		arch_io_free_memtype_wc(region->start, region->size);
+	release_mem_region(region->start, region->size);
+	ida_free(&region_ida, region->index);
+	put_device(&region->dev);
+}
+
+int iopmem_region_init(void)
+{
+	int error;
+
+	error = alloc_chrdev_region(&region_devt, 0, IOPMEM_MAX_REGIONS, IOPMEM_DRIVER_NAME);
+	if (error)
+		return error;
+	error = class_register(&iopmem_class);
+	if (error)
+		unregister_chrdev_region(region_devt, IOPMEM_MAX_REGIONS);
+	return error;
+}
+
+void iopmem_region_exit(void)
+{
+	class_unregister(&iopmem_class);
+	unregister_chrdev_region(region_devt, IOPMEM_MAX_REGIONS);
+	ida_destroy(&region_ida);
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Taking pages back from their users.
+ *
+ * memunmap_pages() frees the struct pages of a FS_DAX pagemap without waiting
+ * for whoever still refers to them: a page table entry, a bio in flight, a pin.
+ * And a mounted file system keeps entries that name the pages in its inodes,
+ * and looks at them at umount. So before the pages go:
+ *
+ *   1. no new fault may find them                  iopmem_dax_kill(), before
+ *   2. the file systems must not go away meanwhile  a reference on s_active
+ *   3. page table entries are zapped                unmap_mapping_range()
+ *   4. every page is idle                           wait: DMA ends, pins too
+ *   5. the inodes forget the pages                  iopmem_drop_dax_entries()
+ *
+ * The reference is on the super block, never on an inode across the wait: an
+ * inode that is held while its file system is unmounted is a "Busy inodes" BUG.
+ * It is given back after del_gendisk() and before memunmap_pages(), because the
+ * last one runs the unmount.
+ */
+#include <linux/delay.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/slab.h>
+
+#include "iopmem.h"
+
+struct held_super {
+	struct list_head entry;
+	struct super_block *sb;
+};
+
+/* Takes over one s_active reference. */
+static void hold_super(struct iopmem_revocation *rev, struct super_block *sb)
+{
+	struct held_super *held;
+
+	list_for_each_entry(held, &rev->supers, entry) {
+		if (held->sb == sb) {
+			/* Cannot be the last one: we hold another. */
+			atomic_dec(&sb->s_active);
+			return;
+		}
+	}
+	held = kmalloc(sizeof(*held), GFP_KERNEL | __GFP_NOFAIL);
+	held->sb = sb;
+	list_add_tail(&held->entry, &rev->supers);
+}
+
+/* File systems directly on the disk or on one of its partitions. */
+static void hold_supers_of_disk(struct iopmem_namespace *ns, struct iopmem_revocation *rev)
+{
+	struct block_device *part;
+	unsigned long index = 0;
+
+	for (;;) {
+		struct super_block *sb;
+
+		rcu_read_lock();
+		part = xa_find(&ns->disk->part_tbl, &index, ULONG_MAX, XA_PRESENT);
+		if (part && !kobject_get_unless_zero(&part->bd_device.kobj))
+			part = NULL;
+		rcu_read_unlock();
+		if (!part)
+			return;
+		sb = iopmem_get_bdev_super(part);
+		if (sb)
+			hold_super(rev, sb);
+		put_device(&part->bd_device);
+		index++;
+	}
+}
+
+/* The super block of the file that a page is mapped into, if it has one. */
+static struct super_block *get_page_super(struct page *page)
+{
+	struct super_block *sb = NULL;
+	struct address_space *mapping;
+	struct inode *host;
+
+	/*
+	 * Inodes and super blocks are freed after a grace period. The pointer
+	 * has flag bits where a page is shared between files.
+	 */
+	rcu_read_lock();
+	mapping = READ_ONCE(page_folio(page)->mapping);
+	if (mapping && !((unsigned long)mapping & (sizeof(long) - 1))) {
+		host = READ_ONCE(mapping->host);
+		if (host && atomic_inc_not_zero(&host->i_sb->s_active))
+			sb = host->i_sb;
+	}
+	rcu_read_unlock();
+	return sb;
+}
+
+/* File systems that reach us through something stacked in between, like dm-linear. */
+static void hold_supers_of_pages(struct iopmem_namespace *ns, struct iopmem_revocation *rev)
+{
+	unsigned long pfn = PHYS_PFN(iopmem_namespace_start(ns)), i;
+
+	for (i = 0; i < iopmem_namespace_pages(ns); i++) {
+		struct super_block *sb = get_page_super(pfn_to_page(pfn + i));
+
+		if (sb)
+			hold_super(rev, sb);
+		if (!(i % SZ_64K))
+			cond_resched();
+	}
+}
+
+static void zap_inode(struct inode *inode)
+{
+	/*
+	 * Faults hold this lock shared from before they look the page up until
+	 * the entry is in, so one that began before kill_dax() is over now.
+	 */
+	filemap_invalidate_lock(inode->i_mapping);
+	unmap_mapping_range(inode->i_mapping, 0, 0, 1);
+	filemap_invalidate_unlock(inode->i_mapping);
+}
+
+static void drop_inode(struct inode *inode)
+{
+	filemap_invalidate_lock(inode->i_mapping);
+	unmap_mapping_range(inode->i_mapping, 0, 0, 1);
+	iopmem_drop_dax_entries(inode);
+	filemap_invalidate_unlock(inode->i_mapping);
+}
+
+static void for_each_dax_inode(struct super_block *sb, void (*fn)(struct inode *))
+{
+	struct inode *inode, *previous = NULL;
+
+	spin_lock(&sb->s_inode_list_lock);
+	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
+		if (!dax_mapping(inode->i_mapping) || !igrab(inode))
+			continue;
+		spin_unlock(&sb->s_inode_list_lock);
+		/* The list goes on from an inode that is still in it. */
+		iput(previous);
+		previous = inode;
+		fn(inode);
+		cond_resched();
+		spin_lock(&sb->s_inode_list_lock);
+	}
+	spin_unlock(&sb->s_inode_list_lock);
+	iput(previous);
+}
+
+static void for_each_super(struct iopmem_revocation *rev, void (*fn)(struct inode *))
+{
+	struct held_super *held;
+
+	list_for_each_entry(held, &rev->supers, entry)
+		for_each_dax_inode(held->sb, fn);
+}
+
+static void wait_until_idle(struct iopmem_namespace *ns, struct iopmem_revocation *rev)
+{
+	unsigned long since = jiffies, said = since, busy;
+	unsigned int pause = 1;
+
+	while ((busy = iopmem_busy_pages(ns))) {
+		if (time_after(jiffies, said + 10 * HZ)) {
+			said = jiffies;
+			dev_warn(&ns->dev,
+				 "removal waits for %lu pages that are pinned (for DMA?) since %lu s; last opened by %s[%d]\n",
+				 busy, (said - since) / HZ, ns->opener, ns->opener_pid);
+		}
+		msleep(pause);
+		pause = min(pause * 2, 500u);
+		hold_supers_of_pages(ns, rev);
+		for_each_super(rev, zap_inode);
+	}
+}
+
+/**
+ * iopmem_revoke - nobody uses the namespace's pages when it returns
+ * @ns:		whose dax device is dead and whose bios fail
+ * @rev:	what iopmem_revoke_finish() has to give back
+ *
+ * Waits for pins without a limit: pages cannot be freed under a device that
+ * does DMA to them. Everything else is taken away at once.
+ */
+void iopmem_revoke(struct iopmem_namespace *ns, struct iopmem_revocation *rev)
+{
+	INIT_LIST_HEAD(&rev->supers);
+	if (!ns->mapped)
+		return;
+
+	hold_supers_of_disk(ns, rev);
+	hold_supers_of_pages(ns, rev);
+	for_each_super(rev, zap_inode);
+	wait_until_idle(ns, rev);
+	for_each_super(rev, drop_inode);
+}
+
+/* After del_gendisk(), before the pages go: this may be the last unmount. */
+void iopmem_revoke_finish(struct iopmem_revocation *rev)
+{
+	struct held_super *held, *next;
+
+	list_for_each_entry_safe(held, next, &rev->supers, entry) {
+		deactivate_super(held->sb);
+		kfree(held);
+	}
+}
