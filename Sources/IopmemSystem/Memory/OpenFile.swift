@@ -23,23 +23,6 @@ public struct FileStatus: Sendable, Equatable {
     public let isDAX: Bool
 }
 
-/// A device number, written `major:minor` as sysfs does.
-public struct DeviceNumber: Sendable, Hashable, CustomStringConvertible {
-    /// The driver's half.
-    public let major: UInt32
-    /// The device's half.
-    public let minor: UInt32
-
-    /// `259:3`
-    public var description: String { "\(major):\(minor)" }
-
-    /// - Parameters: the two halves.
-    public init(major: UInt32, minor: UInt32) {
-        self.major = major
-        self.minor = minor
-    }
-}
-
 /// Size and rules of an open block device.
 public struct BlockGeometry: Sendable, Equatable {
     /// Bytes.
@@ -102,7 +85,8 @@ public final class OpenFile: Sendable {
         return FileStatus(
             kind: kind, size: status.size,
             fileSystem: DeviceNumber(major: status.dev_major, minor: status.dev_minor),
-            device: DeviceNumber(major: status.rdev_major, minor: status.rdev_minor),
+            device: DeviceNumber(
+                major: status.rdev_major, minor: status.rdev_minor, isBlock: kind == .block),
             inode: status.inode, isDAX: status.dax)
     }
 

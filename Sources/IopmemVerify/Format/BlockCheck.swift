@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/// Looks at one block and says which of its bytes are wrong.
+struct BlockCheck {
+    /// What is known about the block that should be there.
+    enum Expectation {
+        /// It was written by this run: everything.
+        case header(FioHeader)
+        /// Somebody wrote it: its place and length.
+        case place(offset: UInt64, length: UInt32)
+
+        var offset: UInt64 {
+            switch self {
+            case .header(let header): header.offset
+            case .place(let offset, _): offset
+            }
+        }
+
+        var length: UInt32 {
+            switch self {
+            case .header(let header): header.length
+            case .place(_, let length): length
+            }
+        }
+
+        var header: FioHeader? {
+            guard case .header(let header) = self else { return nil }
+            return header
+        }
+    }
+
+    /// At most so many runs of wrong bytes are told apart in one block.
+    private static let maximumRuns = 8
+    /// Fewer equal bytes than these between two wrong ones are chance.
+    private static let gap = 8
+    private static let unit = 64
+
+    /// Whether the block is right. This is the path for every block of a run.
+    static func isRight(_ block: UnsafeRawBufferPointer, _ expected: Expectation) -> Bool {
+        guard let header = try? FioHeader(block), header.length == expected.length,
+            header.offset == expected.offset, Int(header.length) == block.count
+        else { return false }
+        if let known = expected.header, known.seed != header.seed { return false }
+        return header.matchesPayload(of: block)
+    }
+
+    /// What is wrong with a block that is not right.
+    static func diagnose(
+        _ block: UnsafeRawBufferPointer, _ expected: Expectation
+    ) -> [Mismatch] {
+        BlockCheck(block: block, expected: expected).diagnosis()
+    }
+
+    private let block: UnsafeRawBufferPointer
+    private let expected: Expectation
+
+    private func diagnosis() -> [Mismatch] {
+        if block.allSatisfy({ $0 == 0 }) { return [whole(.zeros, got: "zeros")] }
+        if block.allSatisfy({ $0 == 0xff }) { return [whole(.ones, got: "ones")] }
+        let found = try? FioHeader(block)
+        if let found, let verdict = soundElsewhere(found) { return [verdict] }
+
+        guard let right = reconstruct(found) else {
+            return [whole(.garbage, got: hex(0..<block.count))]
+        }
+        let reference = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: block.count, alignment: 64)
+        defer { reference.deallocate() }
+        right.writeBlock(reference)
+        return compare(UnsafeRawBufferPointer(reference), seed: right.seed)
+    }
+
+    /// A block that is sound in itself and is not the one that should be here.
+    private func soundElsewhere(_ found: FioHeader) -> Mismatch? {
+        guard Int(found.length) == block.count, found.matchesPayload(of: block) else { return nil }
+        if found.offset != expected.offset {
+            return whole(.misdirected, got: "the block of offset \(found.offset)")
+        }
+        guard let known = expected.header, known.seed != found.seed else { return nil }
+        return Mismatch(
+            offset: expected.offset, length: UInt64(block.count), kind: .stale,
+            expected: "the block with seed \(hexadecimal(known.seed))",
+            got: "an older block with seed \(hexadecimal(found.seed))")
+    }
+
+    /// The header that should be here, from whatever is known or left of it.
+    private func reconstruct(_ found: FioHeader?) -> FioHeader? {
+        if let known = expected.header { return known }
+        let candidate = found ?? repaired()
+        if var header = candidate, Int(header.length) == block.count {
+            header.offset = expected.offset
+            return header
+        }
+        guard
+            let seed = candidate?.seed
+                ?? Payload.recoverSeed(from: block, in: 64..<block.count)
+        else { return nil }
+        return FioHeader(
+            layout: candidate?.layout ?? .l0, length: expected.length, seed: seed,
+            offset: expected.offset)
+    }
+
+    /// The header with one bit changed, if that makes it sound.
+    private func repaired() -> FioHeader? {
+        let size = FioHeader.Layout.l1.payloadOffset
+        var bytes = [UInt8](block.prefix(size))
+        for index in 0..<FioHeader.Layout.l1.size {
+            for bit in 0..<8 {
+                bytes[index] ^= 1 << bit
+                defer { bytes[index] ^= 1 << bit }
+                if let header = bytes.withUnsafeBytes({ try? FioHeader($0) }) { return header }
+            }
+        }
+        return nil
+    }
+
+    private func compare(_ reference: UnsafeRawBufferPointer, seed: UInt64) -> [Mismatch] {
+        let runs = wrongRuns(reference)
+        let flips = block.indices.lazy.filter { block[$0] != reference[$0] }.prefix(9)
+        let isBitflip =
+            flips.count <= 8
+            && flips.allSatisfy { (block[$0] ^ reference[$0]).nonzeroBitCount == 1 }
+        return runs.map { run in
+            let kind: Mismatch.Kind
+            var words: (expected: String, got: String)?
+            let wrong = run.lazy.filter { block[$0] != reference[$0] }
+            if isBitflip {
+                kind = .bitflip
+            } else if wrong.allSatisfy({ block[$0] == 0 }) {
+                kind = .zeros
+            } else if wrong.allSatisfy({ block[$0] == 0xff }) {
+                kind = .ones
+            } else if let torn = otherWrite(in: run, seed: seed) {
+                kind = .torn
+                words = (
+                    "bytes of the write with seed \(hexadecimal(seed))",
+                    "bytes \(torn.range.lowerBound)..<\(torn.range.upperBound) of the block are of the write with seed \(hexadecimal(torn.seed))"
+                )
+            } else {
+                kind = .garbage
+            }
+            return Mismatch(
+                offset: expected.offset + UInt64(run.lowerBound), length: UInt64(run.count),
+                kind: kind, expected: words?.expected ?? hex(run, of: reference),
+                got: words?.got ?? hex(run))
+        }
+    }
+
+    /// Runs of wrong bytes, the last one reaching to the end of all of them where
+    /// there are too many.
+    private func wrongRuns(_ reference: UnsafeRawBufferPointer) -> [Range<Int>] {
+        // Headers of two writes to one place have much in common.
+        let header = FioHeader.Layout.l0.payloadOffset
+        var runs: [Range<Int>] = []
+        for index in block.indices where block[index] != reference[index] {
+            if let last = runs.last,
+                index - last.upperBound < Self.gap || index < header
+                    || runs.count == Self.maximumRuns
+            {
+                runs[runs.count - 1] = last.lowerBound..<(index + 1)
+            } else {
+                runs.append(index..<(index + 1))
+            }
+        }
+        return runs
+    }
+
+    /// The other write whose payload fills the 64-byte units that a run touches.
+    private func otherWrite(in run: Range<Int>, seed: UInt64) -> (seed: UInt64, range: Range<Int>)?
+    {
+        let start = run.lowerBound / Self.unit * Self.unit
+        let end = min((run.upperBound + Self.unit - 1) / Self.unit * Self.unit, block.count)
+        // Headers differ in more than the seed; the payload decides.
+        let range = max(start, FioHeader.Layout.l1.payloadOffset)..<max(end, Self.unit)
+        // The first unit holds less than a group of payload, but a header.
+        let found = Payload.recoverSeed(from: block, in: range) ?? (try? FioHeader(block))?.seed
+        guard let other = found, other != seed else { return nil }
+        let payload = UnsafeMutableRawBufferPointer.allocate(byteCount: end, alignment: 64)
+        defer { payload.deallocate() }
+        Payload.fill(payload, seed: other)
+        guard range.upperBound <= end, range.allSatisfy({ block[$0] == payload[$0] }) else {
+            return nil
+        }
+        return (other, start..<end)
+    }
+
+    private func whole(_ kind: Mismatch.Kind, got: String) -> Mismatch {
+        Mismatch(
+            offset: expected.offset, length: UInt64(block.count), kind: kind,
+            expected: "the block of offset \(expected.offset)", got: got)
+    }
+
+    private func hex(_ range: Range<Int>, of bytes: UnsafeRawBufferPointer? = nil) -> String {
+        let shown = (bytes ?? block)[range].prefix(16)
+        let digits = shown.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        return range.count > shown.count ? digits + "…" : digits
+    }
+
+    private func hexadecimal(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }
+}
