@@ -1,2 +1,2 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <blkid/blkid.h>
+#include <blkid.h>

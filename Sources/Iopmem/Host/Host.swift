@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+public import IopmemSystem
+public import SystemPackage
+
+/// What the operations need from a machine, apart from reading files.
+///
+/// Files (sysfs, procfs, /boot) are read below `root`; everything that acts,
+/// waits or looks into other processes is a method, so that a simulated machine
+/// can answer, fail at any step, and record what was asked.
+public protocol Host {
+    /// The file tree that readers look at.
+    var root: SystemRoot { get }
+    /// Whether the caller is root.
+    var isPrivileged: Bool { get }
+
+    /// Writes one value to a sysfs attribute.
+    func write(_ value: String, to path: String) throws(Errno)
+    /// Loads a module with modprobe; `.failed` carries modprobe's words.
+    func loadModule(_ name: String) throws(IopmemError)
+    /// Opens the driver's control node.
+    func openControl() throws(Errno) -> any DriverControl
+    /// Opens a region's node.
+    func openRegion(_ region: Region) throws(Errno) -> any RegionControl
+    /// Starts to listen for nodes; to be called before what makes them.
+    func watchNodes() throws(IopmemError) -> any NodeWatch
+
+    /// All signatures on a block node, by libblkid.
+    func signatures(onNode path: String) throws(Errno) -> [Signature]
+    /// Processes that have one of these device nodes open.
+    func processes(holding devices: Set<DeviceNumber>) -> [ProcessHolder]
+    /// Whether somebody has claimed the block node for itself (O_EXCL): a
+    /// mount, swap, a mapped or an assembled device, or a program.
+    func isClaimed(_ path: String) -> Bool
+    /// The number of a device node, nil if there is none at `path`.
+    func deviceNumber(of path: String) -> DeviceNumber?
+    /// Whether DAX is in effect for the file at `path` (statx); nil if the
+    /// kernel does not say.
+    func isDAX(_ path: String) -> Bool?
+
+    /// Returns when udev has nothing queued, at once if it does not run.
+    func waitForUdev(until deadline: Deadline) throws(IopmemError)
+
+    /// From now on SIGINT, SIGTERM and SIGHUP wait until `pendingSignal` is
+    /// asked, so that what was begun can be finished or undone.
+    func holdSignals()
+    /// The signal that has come since, if any.
+    func pendingSignal() -> Int32?
+}
+
+/// The driver's control node, open.
+public protocol DriverControl: AnyObject {
+    /// The driver's version.
+    func version() throws(DriverRefusal) -> DriverVersion
+    /// Says how the next probe of a function shall go.
+    func prepareBind(_ preparation: BindPreparation) throws(DriverRefusal)
+    /// What became of the prepared probe.
+    func bindResult() throws(DriverRefusal) -> BindResult
+    /// Destroys every namespace of a device, or none; returns how many went.
+    func retire(_ function: FunctionNumber, revoke: Bool) throws(DriverRefusal) -> Int
+    /// Closes it: a preparation or retirement ends here.
+    func close()
+}
+
+/// A region's node, open.
+public protocol RegionControl: AnyObject {
+    /// The driver's version.
+    func version() throws(DriverRefusal) -> DriverVersion
+    /// Signatures in the bytes of `range`, as if they were a disk.
+    func signatures(in range: Range<UInt64>) throws(Errno) -> [Signature]
+    /// Makes a namespace.
+    func create(_ request: NamespaceRequest) throws(DriverRefusal) -> NamespacePlace
+    /// Unmakes one.
+    func destroy(_ request: NamespaceRemoval) throws(DriverRefusal)
+    /// Closes it.
+    func close()
+}
+
+/// Somebody who listens for device nodes.
+public protocol NodeWatch: AnyObject {
+    /// Returns when the node of the device `name` in `subsystem` can be used:
+    /// it stands in /dev, and udev, where it runs, has finished with it.
+    func wait(
+        for name: String, subsystem: String, until deadline: Deadline
+    ) throws(IopmemError)
+}

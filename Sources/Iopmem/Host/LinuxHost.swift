@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+import Glibc
+public import IopmemSystem
+public import SystemPackage
+
+/// The machine that the process runs on.
+public final class LinuxHost: Host {
+    /// Its own file tree.
+    public let root = SystemRoot.machine
+    private var signals: SignalHold?
+
+    /// This machine.
+    public init() {}
+
+    /// By the effective user.
+    public var isPrivileged: Bool { geteuid() == 0 }
+
+    /// One write(2), as sysfs wants it.
+    public func write(_ value: String, to path: String) throws(Errno) {
+        let file = try OwnedDescriptor(path: path, mode: .writeOnly)
+        try file.writeAll(Array(value.utf8))
+    }
+
+    /// Runs /sbin/modprobe.
+    public func loadModule(_ name: String) throws(IopmemError) {
+        let outcome: Program.Outcome
+        do throws(Errno) {
+            outcome = try Program.run("/sbin/modprobe", [name])
+        } catch {
+            throw IopmemError(
+                error, "cannot run /sbin/modprobe", remedy: "install the package kmod")
+        }
+        guard outcome.status != 0 else { return }
+        let words = outcome.complaint.split(separator: "\n").last.map(String.init)
+        throw IopmemError(
+            .failed, "cannot load the module \(name)",
+            because: words ?? "modprobe ended with status \(outcome.status)")
+    }
+
+    /// Opens /dev/iopmem-control.
+    public func openControl() throws(Errno) -> any DriverControl {
+        LinuxControl(try ControlNode())
+    }
+
+    /// Opens /dev/iopmemN.
+    public func openRegion(_ region: Region) throws(Errno) -> any RegionControl {
+        LinuxRegion(try RegionNode(path: region.path))
+    }
+
+    /// Through libudev.
+    public func watchNodes() throws(IopmemError) -> any NodeWatch {
+        do throws(Errno) {
+            return LinuxNodeWatch(
+                try DeviceEvents(subsystems: ["iopmem", "block"]), signals: signals)
+        } catch {
+            throw IopmemError(error, "cannot listen for device events")
+        }
+    }
+
+    /// By libblkid, on a node opened for reading.
+    public func signatures(onNode path: String) throws(Errno) -> [Signature] {
+        let node = try OwnedDescriptor(path: path)
+        return try Signature.all(on: node.raw)
+    }
+
+    /// From /proc.
+    public func processes(holding devices: Set<DeviceNumber>) -> [ProcessHolder] {
+        ProcessHolder.all(holding: devices)
+    }
+
+    /// By trying to claim it for a moment.
+    public func isClaimed(_ path: String) -> Bool {
+        do throws(Errno) {
+            _ = try OwnedDescriptor(path: path, options: .exclusiveCreate)
+            return false
+        } catch {
+            return error == .resourceBusy
+        }
+    }
+
+    /// By stat.
+    public func deviceNumber(of path: String) -> DeviceNumber? {
+        DeviceNumber(node: path)
+    }
+
+    /// By statx' STATX_ATTR_DAX.
+    public func isDAX(_ path: String) -> Bool? {
+        guard let file = try? OpenFile(path) else { return nil }
+        return try? file.status().isDAX
+    }
+
+    /// Through libudev's queue.
+    public func waitForUdev(until deadline: Deadline) throws(IopmemError) {
+        do throws(Errno) {
+            _ = try EventQueue.waitUntilEmpty(until: deadline, signals: signals)
+        } catch {
+            throw IopmemError(error, "cannot wait for udev")
+        }
+    }
+
+    /// Blocks them for the rest of the process.
+    public func holdSignals() {
+        guard signals == nil else { return }
+        // Without it the operation is as good, only not Ctrl-C proof; the
+        // kernel refuses this only when it is out of descriptors or memory.
+        signals = try? SignalHold()
+    }
+
+    /// By sigpending.
+    public func pendingSignal() -> Int32? { signals?.pending }
+}
+
+private final class LinuxControl: DriverControl {
+    private var node: ControlNode?
+
+    init(_ node: consuming ControlNode) {
+        self.node = consume node
+    }
+
+    func version() throws(DriverRefusal) -> DriverVersion {
+        guard let answer = try node?.version() else { throw DriverRefusal(.badFileDescriptor) }
+        return answer
+    }
+
+    func prepareBind(_ preparation: BindPreparation) throws(DriverRefusal) {
+        guard let answer: Void = try node?.prepareBind(preparation) else {
+            throw DriverRefusal(.badFileDescriptor)
+        }
+        return answer
+    }
+
+    func bindResult() throws(DriverRefusal) -> BindResult {
+        guard let answer = try node?.bindResult() else { throw DriverRefusal(.badFileDescriptor) }
+        return answer
+    }
+
+    func retire(_ function: FunctionNumber, revoke: Bool) throws(DriverRefusal) -> Int {
+        guard let answer = try node?.retire(function, revoke: revoke) else {
+            throw DriverRefusal(.badFileDescriptor)
+        }
+        return answer
+    }
+
+    func close() { node = nil }
+}
+
+private final class LinuxRegion: RegionControl {
+    private var node: RegionNode?
+
+    init(_ node: consuming RegionNode) {
+        self.node = consume node
+    }
+
+    func version() throws(DriverRefusal) -> DriverVersion {
+        guard let answer = try node?.version() else { throw DriverRefusal(.badFileDescriptor) }
+        return answer
+    }
+
+    func signatures(in range: Range<UInt64>) throws(Errno) -> [Signature] {
+        guard let answer = try node?.signatures(in: range) else { throw Errno.badFileDescriptor }
+        return answer
+    }
+
+    func create(_ request: NamespaceRequest) throws(DriverRefusal) -> NamespacePlace {
+        guard let answer = try node?.create(request) else {
+            throw DriverRefusal(.badFileDescriptor)
+        }
+        return answer
+    }
+
+    func destroy(_ request: NamespaceRemoval) throws(DriverRefusal) {
+        guard let answer: Void = try node?.destroy(request) else {
+            throw DriverRefusal(.badFileDescriptor)
+        }
+        return answer
+    }
+
+    func close() { node = nil }
+}
+
+private final class LinuxNodeWatch: NodeWatch {
+    private let events: DeviceEvents
+    private let signals: SignalHold?
+
+    init(_ events: DeviceEvents, signals: SignalHold?) {
+        self.events = events
+        self.signals = signals
+    }
+
+    func wait(
+        for name: String, subsystem: String, until deadline: Deadline
+    ) throws(IopmemError) {
+        while !events.isReady(name: name, subsystem: subsystem) {
+            let wait: DeviceEvents.Wait
+            do throws(Errno) {
+                wait = try events.next(until: deadline, signals: signals)
+            } catch {
+                throw IopmemError(error, "cannot wait for /dev/\(name)")
+            }
+            switch wait {
+            case .event: continue
+            case .interrupted:
+                throw IopmemError(
+                    .interrupted, "interrupted while waiting for /dev/\(name)",
+                    signal: signals?.pending)
+            case .timedOut:
+                throw IopmemError(
+                    .timedOut, "the node /dev/\(name) did not become ready in time",
+                    remedy: events.usesDaemon
+                        ? "see whether udev is stuck: udevadm settle; journalctl -u systemd-udevd"
+                        : "see whether devtmpfs is mounted on /dev")
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/// One memory BAR of a bound device, from which namespaces are cut.
+public struct Region: Sendable, Equatable {
+    /// The kernel's name, `iopmem0`.
+    public var dev: String
+    /// The PCI function whose memory it is.
+    public var device: PCIAddress
+    /// The BAR's number.
+    public var bar: Int
+    /// Bytes in the BAR.
+    public var size: UInt64
+    /// Bytes that no namespace has.
+    public var availableSize: UInt64
+    /// The largest namespace that can be made now, in bytes.
+    public var maxAvailableExtent: UInt64
+    /// The CPU address of its first byte.
+    public var physicalAddress: UInt64
+    /// Start and size of every namespace are multiples of this many bytes.
+    public var align: UInt64
+    /// What happens to its contents without power: `volatile` or `persistent`.
+    public var media: String
+    /// Whether the device says that reads have no side effects.
+    public var prefetchable: Bool
+    /// What the platform alone makes of a cached mapping: `wb`, `uc`, ….
+    public var cachePlatform: String?
+    /// What the driver reserved for its own mappings.
+    public var cacheKernel: String?
+    /// The NUMA node next to the device; -1 if the platform does not say.
+    public var numaNode: Int
+
+    /// Its node, which only root can open.
+    public var path: String { "/dev/\(dev)" }
+
+    /// Whether the platform caches the BAR, so that a CPU could see stale data
+    /// after another device wrote there.
+    public var isCachedByPlatform: Bool { cachePlatform == "wb" }
+}
+
+extension Region: Encodable {
+    private enum CodingKeys: String, CodingKey {
+        case dev
+        case device
+        case bar
+        case size
+        case availableSize = "available_size"
+        case maxAvailableExtent = "max_available_extent"
+        case physicalAddress = "physical_address"
+        case align
+        case media
+        case prefetchable
+        case cache
+        case numaNode = "numa_node"
+    }
+
+    private enum CacheKeys: String, CodingKey {
+        case platform
+        case kernel
+    }
+
+    /// The object of `list -o json`'s "regions"; physical_address is a number.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(dev, forKey: .dev)
+        try container.encode(device, forKey: .device)
+        try container.encode(bar, forKey: .bar)
+        try container.encode(size, forKey: .size)
+        try container.encode(availableSize, forKey: .availableSize)
+        try container.encode(maxAvailableExtent, forKey: .maxAvailableExtent)
+        try container.encode(physicalAddress, forKey: .physicalAddress)
+        try container.encode(align, forKey: .align)
+        try container.encode(media, forKey: .media)
+        try container.encode(prefetchable, forKey: .prefetchable)
+        if cachePlatform != nil || cacheKernel != nil {
+            var cache = container.nestedContainer(keyedBy: CacheKeys.self, forKey: .cache)
+            try cache.encodeIfPresent(cachePlatform, forKey: .platform)
+            try cache.encodeIfPresent(cacheKernel, forKey: .kernel)
+        }
+        try container.encode(numaNode, forKey: .numaNode)
+    }
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0
+import CIopmem
+import Glibc
+public import SystemPackage
+
+/// Holds back SIGINT, SIGTERM and SIGHUP, so that an operation of several steps
+/// is finished or undone before the process obeys.
+///
+/// The signals stay blocked for the rest of the process: whoever holds them
+/// looks at `pending` between steps, undoes, and exits.
+public final class SignalHold {
+    private let file: OwnedDescriptor
+    /// Readable while a signal is waiting; for poll(2).
+    let descriptor: CInt
+
+    /// Begins to hold them back.
+    public init() throws(Errno) {
+        var set = sigset_t()
+        sigemptyset(&set)
+        for signal in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&set, signal) }
+        let result = pthread_sigmask(SIG_BLOCK, &set, nil)
+        guard result == 0 else { throw Errno(rawValue: result) }
+        let number = iopmem_signal_file(&set)
+        guard number >= 0 else { throw Errno(rawValue: -number) }
+        file = OwnedDescriptor(adopting: FileDescriptor(rawValue: number))
+        descriptor = number
+    }
+
+    /// A signal that is waiting; it goes on waiting.
+    public var pending: Int32? {
+        var set = sigset_t()
+        sigemptyset(&set)
+        guard sigpending(&set) == 0 else { return nil }
+        return [SIGINT, SIGTERM, SIGHUP].first { sigismember(&set, $0) == 1 }
+    }
+}
