@@ -80,10 +80,10 @@ let package = Package(
         // The virtual machine lab, and the stories told in it.
         .target(
             name: "VMLab", dependencies: [subprocess, systemPackage], path: "Tests/VMLab",
-            swiftSettings: strict),
+            exclude: ["agent.sh", "bootstrap.sh"], swiftSettings: strict),
         .executableTarget(
-            name: "iopmem-lab", dependencies: ["VMLab", argumentParser], path: "Tests/iopmem-lab",
-            swiftSettings: strict),
+            name: "iopmem-lab", dependencies: ["VMLab", argumentParser, systemPackage],
+            path: "Tests/iopmem-lab", swiftSettings: strict),
         .testTarget(
             name: "ScenarioTests", dependencies: ["VMLab"], swiftSettings: strict),
     ]

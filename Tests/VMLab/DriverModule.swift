@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+
+import SystemPackage
+
+/// The driver, built for one kernel: a tree like ``KernelImage``'s in which modprobe finds it.
+struct DriverModule {
+    let packages: KernelPackages
+    let folder: FilePath
+
+    /// Finds the module built from this source or builds it; a compiler's warning is a failure.
+    static func prepare(source: FilePath, image: KernelImage, root: BuildRoot) async throws
+        -> DriverModule
+    {
+        let packages = image.packages
+        let files = sourceFiles(in: source)
+        guard files.contains("Kbuild") || files.contains("Makefile") else {
+            throw LabError("there is no driver to build in \(source)")
+        }
+        var digest = Digest()
+        digest.add(packages.version)
+        digest.add(root.folder.string)
+        for file in files {
+            digest.add(file)
+            digest.add(try Files.read(source.pushing(FilePath(file))))
+        }
+        let modules = Layout.cache.appending("modules")
+        // The source's folder is part of the name, so that a trial does not evict the real one.
+        var origin = Digest()
+        origin.add(source.string)
+        let prefix = "\(packages.series)_\(origin.hex)_"
+        let folder = modules.appending(prefix + digest.hex)
+        if Files.exists(folder) { return DriverModule(packages: packages, folder: folder) }
+
+        let unfinished = modules.appending("\(prefix)\(digest.hex).unfinished")
+        try await HostCommand.run(
+            "rm", ["-rf", unfinished.string], purpose: "remove an unfinished module")
+        try Files.makeDirectory(unfinished)
+        try await Progress.during("building the driver for Linux \(packages.release)") {
+            try await build(files, of: source, for: packages, in: root, into: unfinished)
+            try await assemble(image, into: unfinished)
+            try Files.rename(unfinished, to: folder)
+        }
+        for old in Files.names(in: modules)
+        where old.hasPrefix(prefix) && old != prefix + digest.hex {
+            try await HostCommand.run(
+                "rm", ["-rf", modules.appending(old).string], purpose: "remove an old module")
+        }
+        return DriverModule(packages: packages, folder: folder)
+    }
+
+    /// Compiles a copy, so that kernels never see each other's objects and the checkout stays clean.
+    private static func build(
+        _ files: [String], of source: FilePath, for packages: KernelPackages, in root: BuildRoot,
+        into folder: FilePath
+    ) async throws {
+        let copy = folder.appending("build")
+        for file in files {
+            let target = copy.pushing(FilePath(file))
+            try Files.makeDirectory(target.removingLastComponent())
+            try Files.write(try Files.read(source.pushing(FilePath(file))), to: target)
+        }
+        let outcome = try await root.make(
+            ["-C", "/usr/src/linux-headers-\(packages.release)", "M=/build", "modules"], in: copy)
+        let complaints = warnings(in: outcome.output)
+        guard outcome.succeeded, complaints.isEmpty else {
+            throw LabError(
+                outcome.succeeded
+                    ? "the driver compiles with warnings for Linux \(packages.release)"
+                    : "the driver does not compile for Linux \(packages.release)",
+                evidence: complaints.isEmpty || !outcome.succeeded
+                    ? outcome.output.lastLines(60) : complaints.joined(separator: "\n"))
+        }
+        guard Files.exists(copy.appending("iopmem.ko")) else {
+            throw LabError("\(source) builds no iopmem.ko", evidence: outcome.output.lastLines(20))
+        }
+    }
+
+    /// Lines of a module build that announce a warning, whoever announces it.
+    static func warnings(in output: String) -> [String] {
+        output.split(separator: "\n").map(String.init).filter { line in
+            let lower = line.lowercased()
+            // Debian's point releases move the compiler a little; it says so and it is harmless.
+            return lower.contains("warning:")
+                && !lower.contains("the compiler differs from the one used to build the kernel")
+        }
+    }
+
+    /// Hard links to the kernel's own modules, ours among the updates, and a fresh index.
+    private static func assemble(_ image: KernelImage, into folder: FilePath) async throws {
+        let release = image.packages.release
+        let script = """
+            cp -al "$2/boot" "$2/lib" "$1/"
+            mkdir -p "$1/lib/modules/$3/updates"
+            cp "$1/build/iopmem.ko" "$1/lib/modules/$3/updates/"
+            rm -rf "$1/build"
+            rm -f "$1/lib/modules/$3"/modules.*.bin "$1/lib/modules/$3"/modules.dep
+            rm -f "$1/lib/modules/$3"/modules.alias "$1/lib/modules/$3"/modules.symbols
+            rm -f "$1/lib/modules/$3"/modules.softdep "$1/lib/modules/$3"/modules.devname
+            depmod -b "$1" "$3"
+            """
+        try await HostCommand.run(
+            "sh", ["-euc", script, "sh", folder.string, image.folder.string, release],
+            purpose: "index the modules of Linux \(release)")
+    }
+
+    /// The driver's sources, relative and sorted, without what a build in place leaves behind.
+    static func sourceFiles(in folder: FilePath) -> [String] {
+        var found: [String] = []
+        func walk(_ relative: String) {
+            for name in Files.names(in: folder.pushing(FilePath(relative))) {
+                let path = relative.isEmpty ? name : "\(relative)/\(name)"
+                if Files.isDirectory(folder.pushing(FilePath(path))) {
+                    if path != "compat/generated", name != ".git" { walk(path) }
+                } else if !isBuildProduct(name) {
+                    found.append(path)
+                }
+            }
+        }
+        walk("")
+        return found.sorted()
+    }
+
+    private static func isBuildProduct(_ name: String) -> Bool {
+        [".o", ".ko", ".mod", ".mod.c", ".cmd"].contains { name.hasSuffix($0) }
+            || ["Module.symvers", "modules.order"].contains(name)
+    }
+}

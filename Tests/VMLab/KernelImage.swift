@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0
+
+import SystemPackage
+
+/// A kernel's packages, unpacked: `boot/vmlinuz-RELEASE` and `lib/modules/RELEASE`.
+struct KernelImage {
+    let packages: KernelPackages
+    let folder: FilePath
+
+    /// Finds the unpacked kernel or fetches and unpacks it; older ones of the series are removed.
+    static func prepare(_ packages: KernelPackages, from archive: Archive) async throws
+        -> KernelImage
+    {
+        let kernels = Layout.cache.appending("kernels")
+        let prefix = "\(packages.series)_"
+        let name = "\(prefix)\(packages.release)_\(packages.version)"
+        let folder = kernels.appending(name)
+        if Files.exists(folder) { return KernelImage(packages: packages, folder: folder) }
+
+        let unfinished = kernels.appending("\(name).unfinished")
+        for old in Files.names(in: kernels) where old.hasPrefix(prefix) {
+            try await HostCommand.run(
+                "rm", ["-rf", kernels.appending(old).string], purpose: "remove an old kernel")
+        }
+        try Files.makeDirectory(unfinished)
+        try await Progress.during("fetching Linux \(packages.version)") {
+            try await archive.download(packages.packages, to: unfinished)
+            for file in Files.names(in: unfinished) where file.hasSuffix(".deb") {
+                let package = unfinished.appending(file)
+                try await HostCommand.run(
+                    "dpkg", ["-x", package.string, unfinished.string], purpose: "unpack \(file)")
+                try await HostCommand.run("rm", [package.string], purpose: "remove \(package)")
+            }
+            try await normalise(unfinished, release: packages.release)
+            try Files.rename(unfinished, to: folder)
+        }
+        return KernelImage(packages: packages, folder: folder)
+    }
+
+    /// Newer packages put modules below usr, and some the image beside them.
+    private static func normalise(_ folder: FilePath, release: String) async throws {
+        let script = """
+            cd "$1"
+            if [ -d "usr/lib/modules/$2" ]; then
+                mkdir -p lib
+                mv usr/lib/modules lib/
+            fi
+            mkdir -p boot
+            for image in "lib/modules/$2/vmlinuz" "usr/lib/linux/vmlinuz-$2"; do
+                [ -e "boot/vmlinuz-$2" ] || [ ! -f "$image" ] || mv "$image" "boot/vmlinuz-$2"
+            done
+            [ -f "boot/vmlinuz-$2" ] || { find . -name '*vmlinu*'; echo "no kernel image"; exit 1; }
+            rm -rf usr
+            depmod -b . "$2"
+            """
+        try await HostCommand.run(
+            "sh", ["-euc", script, "sh", folder.string, release],
+            purpose: "make Linux \(release) bootable")
+    }
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/// Looks through a kernel's messages for reports of trouble.
+///
+/// A report that a scenario expects must be announced, and must then come; every other fails it.
+public struct KernelLog: Sendable {
+    /// What the kernel prints when something is wrong that nobody asked for. Matched without case.
+    private static let signs = [
+        "WARNING:", "BUG:", "kernel BUG", "Oops", "Call Trace:", "general protection fault",
+        "Unable to handle", "refcount_t:", "Bad page", "Bad rss-counter", "KASAN:", "KFENCE:",
+        "KCSAN:", "UBSAN:", "kmemleak:", "suspected memory leak", "memory leak", "lockdep",
+        "possible circular locking", "possible recursive locking", "INFO: task", "hung_task:",
+        "blocked for more than", "soft lockup", "hard LOCKUP", "rcu_sched self-detected",
+        "rcu_preempt self-detected", "detected stalls", "scheduling while atomic",
+        "sleeping function called", "DMAR: [DMA", "DMAR: DRHD: handling fault", "list_add corruption",
+        "list_del corruption", "slab-use-after-free", "Objects remaining in", "Freepointer corrupt",
+        "stack-protector", "Kernel panic", "page allocation failure", "invoked oom-killer",
+        "unregister_netdevice: waiting", "VFS: Busy inodes", "sysfs: cannot create duplicate",
+        "kobject_add_internal failed", "does not have a release() function", "DEBUG_LOCKS_WARN_ON",
+        "Trying to free nonexistent resource", "segfault at",
+    ].map { $0.lowercased() }
+
+    /// Lines that contain a sign and are none.
+    private static let harmless = [
+        // The lab's own notes of the commands that it runs.
+        "iopmem-lab:",
+        // Boot chatter: the settings of these checkers, not their findings.
+        "kfence: initialized", "memory: ", "kernel command line",
+    ]
+
+    /// The lines of trouble in a log, as they are.
+    static func reports(in log: String) -> [String] {
+        log.split(whereSeparator: \.isNewline).map(String.init).filter { line in
+            let lower = line.lowercased()
+            return signs.contains { lower.contains($0) }
+                && !harmless.contains { lower.contains($0) }
+        }
+    }
+
+    /// What is wrong with a log; empty when it is as announced.
+    static func findings(in log: String, expecting announced: [String]) -> [String] {
+        let lines = reports(in: log)
+        let unexpected = lines.filter { line in !announced.contains { line.contains($0) } }
+        let missing = announced.filter { text in !lines.contains { $0.contains(text) } }
+        return unexpected.map { "not announced: \($0)" }
+            + missing.map { "announced, but it did not come: \($0)" }
+    }
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0
+
+import Glibc
+import Synchronization
+import SystemPackage
+
+/// A running virtual machine.
+public final class Machine: Sendable {
+    /// The system in it.
+    public let guest: Guest
+    /// QEMU itself: plugging and unplugging.
+    public let qmp: QMP
+    /// What it is made of.
+    public let topology: Topology
+    /// The files behind its devices.
+    public let storage: Storage
+    /// The exact kernel that it runs.
+    public let kernel: KernelPackages
+
+    private let folder: FilePath
+    private let process: MachineProcess
+    private let currentStep = Mutex<String?>(nil)
+
+    private init(
+        guest: Guest, qmp: QMP, topology: Topology, storage: Storage, kernel: KernelPackages,
+        folder: FilePath, process: MachineProcess
+    ) {
+        self.guest = guest
+        self.qmp = qmp
+        self.topology = topology
+        self.storage = storage
+        self.kernel = kernel
+        self.folder = folder
+        self.process = process
+    }
+
+    /// Boots a machine, lets `body` act on it, and judges its kernel log.
+    ///
+    /// - Parameters:
+    ///   - name: Names the scenario in what is kept of a failure.
+    ///   - expecting: Reports in the kernel log that this scenario provokes; each must come.
+    ///   - storage: Files of an earlier machine to power on again with; nil for new ones.
+    ///   - body: What happens while the machine is on.
+    public static func run<Result: Sendable>(
+        _ topology: Topology, kernel: Kernel, name: String, expecting: [String] = [],
+        preparation: Preparation = Preparation(), storage: Storage? = nil,
+        _ body: (Machine) async throws -> Result
+    ) async throws -> Result {
+        let bootable = try await preparation.bootable(kernel)
+        await slots.take()
+        defer { slots.give() }
+        let record = "\(name)-\(kernel.series)"
+        let folder = Layout.cache.appending("run").appending("\(record)-\(getpid())-\(nextNumber())")
+        try Files.makeDirectory(folder)
+        let storage = storage ?? Storage(folder: folder)
+        do {
+            try await storage.prepare(topology)
+            let process = try MachineProcess(
+                bootable: bootable, topology: topology, storage: storage, folder: folder)
+            let machine: Machine
+            do {
+                machine = try await process.boot { guest, qmp in
+                    Machine(
+                        guest: guest, qmp: qmp, topology: topology, storage: storage,
+                        kernel: bootable.packages, folder: folder, process: process)
+                }
+            } catch {
+                await process.kill()
+                throw error
+            }
+            do {
+                let result = try await body(machine)
+                try await machine.finish(expecting: expecting)
+                discard(folder)
+                return result
+            } catch {
+                let step = machine.currentStep.withLock { $0 }
+                let log = await machine.logAfterFailure()
+                await process.kill()
+                throw LabError(
+                    "Linux \(kernel.series)\(step.map { ", step “\($0)”" } ?? "")",
+                    evidence: "\(error)"
+                        + (log.isEmpty ? "" : "\nkernel log:\n" + log.joined(separator: "\n")))
+            }
+        } catch let error {
+            let kept = keep(folder, as: record)
+            throw LabError("\(error)", remedy: "console, QEMU command and NVMe trace are in \(kept)")
+        }
+    }
+
+    /// Names what is being done, for people who watch and for errors.
+    @discardableResult
+    public func step<Result>(_ text: String, _ body: () async throws -> Result) async throws -> Result {
+        Progress.say("[\(kernel.series)] \(text)")
+        currentStep.withLock { $0 = text }
+        let result = try await body()
+        currentStep.withLock { $0 = nil }
+        return result
+    }
+
+    /// Where a device is in the guest, asked of QEMU.
+    public func function(_ name: String) async throws -> PCIFunction {
+        let functions = try await qmp.functions()
+        if let function = functions.first(where: { $0.name == name }) { return function }
+        throw LabError(
+            "the machine has no device \(name)",
+            evidence: functions.map { "\($0.name) \($0.address)" }.joined(separator: "\n"))
+    }
+
+    /// What the NVMe controllers did during `body`. Only what happens in there is counted, so nothing
+    /// else may use the drives meanwhile.
+    public func traceWindow<Result>(
+        _ body: () async throws -> Result
+    ) async throws -> (trace: NVMeTrace, result: Result) {
+        let file = folder.appending("nvme.trace")
+        // QEMU writes the record line by line before a command completes.
+        let before = try Files.read(file).count
+        let result = try await body()
+        let record = try Files.read(file).dropFirst(before)
+        return (NVMeTrace(String(decoding: record, as: UTF8.self)), result)
+    }
+
+    /// Cuts the power: QEMU is killed at once. The storage stays as it is at that moment.
+    public func cutPower() async {
+        await process.kill()
+    }
+
+    /// Everything that the kernel and QEMU have said so far.
+    public func console() throws -> String {
+        try Files.text(folder.appending("console.log"))
+    }
+
+    private func finish(expecting announced: [String]) async throws {
+        var log = ""
+        if process.isRunning {
+            log = try await guest.run("dmesg --raw", within: 60).output
+            guest.hangUp()
+            guard await process.ended(within: 60) else {
+                await process.kill()
+                throw LabError("the machine did not power off", evidence: try console().lastLines(15))
+            }
+        }
+        let findings = KernelLog.findings(in: try console() + "\n" + log, expecting: announced)
+        if !findings.isEmpty {
+            let context = KernelLog.reports(in: try console()).isEmpty ? "" : try console().lastLines(60)
+            throw LabError(
+                "the kernel log is not as announced",
+                evidence: findings.joined(separator: "\n") + "\nconsole:\n" + context)
+        }
+    }
+
+    private func logAfterFailure() async -> [String] {
+        if process.isRunning, let outcome = try? await guest.run("dmesg", status: nil, within: 20) {
+            try? Files.write(outcome.outputBytes, to: folder.appending("dmesg.log"))
+        }
+        return (try? console()).map { Array(KernelLog.reports(in: $0).prefix(20)) } ?? []
+    }
+
+    // MARK: - Records
+
+    private static let counter = Atomic(0)
+
+    private static func nextNumber() -> Int {
+        counter.add(1, ordering: .relaxed).newValue
+    }
+
+    private static func discard(_ folder: FilePath) {
+        for name in Files.names(in: folder) { unlink(folder.appending(name).string) }
+        rmdir(folder.string)
+    }
+
+    /// Moves the small files of a failed run to where people look.
+    private static func keep(_ folder: FilePath, as record: String) -> FilePath {
+        let target = Layout.failures.appending(record)
+        try? Files.makeDirectory(target)
+        for name in Files.names(in: folder) where !name.hasSuffix(".img") && !name.hasSuffix(".memory") {
+            try? Files.rename(folder.appending(name), to: target.appending(name))
+        }
+        discard(folder)
+        return target
+    }
+
+    // MARK: - Slots
+
+    /// How many machines run at once in this process: emulation uses all of a processor.
+    private static let slots = Slots(count: 1)
+}
+
+/// Lets a few in at a time, in the order of their coming.
+final class Slots: Sendable {
+    private let state: Mutex<(free: Int, waiting: [CheckedContinuation<Void, Never>])>
+
+    init(count: Int) {
+        state = Mutex((count, []))
+    }
+
+    func take() async {
+        await withCheckedContinuation { continuation in
+            let isFree = state.withLock { state in
+                if state.free > 0 {
+                    state.free -= 1
+                    return true
+                }
+                state.waiting.append(continuation)
+                return false
+            }
+            if isFree { continuation.resume() }
+        }
+    }
+
+    func give() {
+        let next = state.withLock { state -> CheckedContinuation<Void, Never>? in
+            if state.waiting.isEmpty {
+                state.free += 1
+                return nil
+            }
+            return state.waiting.removeFirst()
+        }
+        next?.resume()
+    }
+}

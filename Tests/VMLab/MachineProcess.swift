@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+
+import Glibc
+import Subprocess
+import Synchronization
+import SystemPackage
+
+/// QEMU below virtme-ng: starts it, keeps its console, knows when it ends.
+final class MachineProcess: Sendable {
+    private let bootable: Preparation.Bootable
+    private let topology: Topology
+    private let storage: Storage
+    private let folder: FilePath
+    private let arguments: [String]
+    /// A folder with a short path, since a socket's path has little room.
+    private let sockets: FilePath
+    private let state = Mutex(State())
+    /// Readable once QEMU has ended: its write end is closed then.
+    private let ended: (read: FileDescriptor, write: FileDescriptor)
+
+    private struct State {
+        var running: Task<Void, Never>?
+        var hasEnded = false
+    }
+
+    /// How long booting may take: an emulated processor on a busy host is slow.
+    private static let bootSeconds = 240
+
+    init(bootable: Preparation.Bootable, topology: Topology, storage: Storage, folder: FilePath)
+        throws
+    {
+        self.bootable = bootable
+        self.topology = topology
+        self.storage = storage
+        self.folder = folder
+        var template = Array("/tmp/iopmem-lab-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else {
+            throw LabError("cannot make a folder in /tmp: \(Errno(rawValue: errno))")
+        }
+        let path = template.dropLast().map { UInt8(bitPattern: $0) }
+        sockets = FilePath(String(decoding: path, as: UTF8.self))
+        let pipe = try FileDescriptor.pipe()
+        ended = (pipe.readEnd, pipe.writeEnd)
+        for end in [pipe.readEnd, pipe.writeEnd] { _ = fcntl(end.rawValue, F_SETFD, FD_CLOEXEC) }
+        arguments = Self.arguments(
+            bootable: bootable, topology: topology, storage: storage, folder: folder,
+            sockets: sockets)
+    }
+
+    deinit {
+        try? ended.read.close()
+        rmdir(sockets.string)
+    }
+
+    private static func arguments(
+        bootable: Preparation.Bootable, topology: Topology, storage: Storage, folder: FilePath,
+        sockets: FilePath
+    ) -> [String] {
+        let agent = Layout.repository.appending("Tests/VMLab/agent.sh")
+        var arguments = [
+            "--kimg", bootable.image.string, "--mods=auto", "--disable-kvm", "--force-9p",
+            "--memory", "\(topology.memory)M", "--cpus", "2", "--cwd", "/",
+            "--script-sh", "exec sh '\(agent)' '\(Layout.tools)'", "--show-boot-console", "--verbose",
+        ]
+        for overlay in ["/etc", "/lib", "/home", "/opt", "/srv", "/usr", "/var", "/tmp"] {
+            arguments += ["--overlay-rwdir", overlay]
+        }
+        let kernel =
+            [
+                "loglevel=7", "log_buf_len=4M", "hung_task_panic=0",
+                "sysctl.kernel.hung_task_timeout_secs=60",
+            ] + topology.allKernelArguments
+        for argument in kernel { arguments += ["--kopt", argument] }
+        var machine = [
+            "-chardev", "socket,id=iopmem-agent,path=\(sockets)/agent",
+            "-device", "virtio-serial-pci,id=iopmem-serial",
+            "-device",
+            "virtserialport,bus=iopmem-serial.0,chardev=iopmem-agent,name=iopmem.agent",
+            "-chardev", "socket,id=iopmem-qmp,path=\(sockets)/qmp",
+            "-mon", "chardev=iopmem-qmp,mode=control",
+            "-pidfile", "\(folder)/qemu.pid", "-D", "\(folder)/nvme.trace",
+        ]
+        for event in NVMeTrace.events { machine += ["-trace", event] }
+        machine += topology.arguments(storage: storage)
+        return arguments + machine.map { "--qemu-opt=\($0)" }
+    }
+
+    /// Starts it and waits until the agent in the guest answers.
+    func boot(_ assemble: (Guest, QMP) -> Machine) async throws -> Machine {
+        let quoted = arguments.map { "'\($0.replacing("'", with: "'\\''"))'" }
+        try Files.write(
+            "\(Layout.virtmeRun) \(quoted.joined(separator: " "))\n",
+            to: folder.appending("command.sh"))
+        try Files.write([], to: folder.appending("nvme.trace"))
+        let agent = try Listener(path: sockets.appending("agent"))
+        let control = try Listener(path: sockets.appending("qmp"))
+        try start()
+        guard let agentEnd = accept(agent), let controlEnd = accept(control) else {
+            throw failure("QEMU did not start")
+        }
+        let stream = ByteStream(agentEnd)
+        guard let qmp = try? await QMP(ByteStream(controlEnd)) else {
+            throw failure("QEMU ended at once")
+        }
+        let alarm = Task {
+            try await Task.sleep(for: .seconds(Self.bootSeconds))
+            stream.close()
+        }
+        defer { alarm.cancel() }
+        guard let guest = try await Guest.greet(stream) else {
+            throw failure(
+                isRunning
+                    ? "the guest did not come up within \(Self.bootSeconds) s"
+                    : "the machine ended while it booted")
+        }
+        return assemble(guest, qmp)
+    }
+
+    private func accept(_ listener: Listener) -> FileDescriptor? {
+        listener.accept(unless: ended.read, within: 30_000)
+    }
+
+    private func failure(_ message: String) -> LabError {
+        let console = (try? Files.text(folder.appending("console.log"))) ?? ""
+        return LabError(message, evidence: console.lastLines(30))
+    }
+
+    /// The console is a pipe, since QEMU and the kernel write to it through several openings.
+    private func start() throws {
+        let pipe = try FileDescriptor.pipe()
+        _ = fcntl(pipe.readEnd.rawValue, F_SETFD, FD_CLOEXEC)
+        let log = try FileDescriptor.open(
+            folder.appending("console.log"), .writeOnly, options: [.create, .truncate, .closeOnExec],
+            permissions: [.ownerReadWrite, .groupRead, .otherRead])
+        let console = pipe.readEnd
+        detach {
+            var chunk = [UInt8](repeating: 0, count: 1 << 14)
+            while let count = try? chunk.withUnsafeMutableBytes({ try console.read(into: $0) }),
+                count > 0
+            {
+                _ = try? log.writeAll(chunk[..<count])
+            }
+            try? log.close()
+            try? console.close()
+        }
+        let tools = "\(Layout.virtmeRun.removingLastComponent()):/usr/sbin:/usr/bin:/sbin:/bin"
+        let task = Task { [arguments] in
+            _ = try? await Subprocess.run(
+                .path(Layout.virtmeRun), arguments: Arguments(arguments),
+                environment: .inherit.updating(["PATH": tools]),
+                input: .none, output: .discarded,
+                error: .fileDescriptor(pipe.writeEnd, closeAfterSpawningProcess: true))
+            state.withLock { $0.hasEnded = true }
+            try? ended.write.close()
+        }
+        state.withLock { $0.running = task }
+    }
+
+    /// Whether QEMU is there.
+    var isRunning: Bool { state.withLock { $0.running != nil && !$0.hasEnded } }
+
+    /// Waits for the end; false when the deadline passes first.
+    func ended(within seconds: Int) async -> Bool {
+        guard isRunning else { return true }
+        let end = ended.read.rawValue
+        let ready = try? await onThread {
+            var wait = pollfd(fd: end, events: Int16(POLLIN), revents: 0)
+            return poll(&wait, 1, Int32(seconds) * 1000)
+        }
+        return (ready ?? 0) > 0
+    }
+
+    /// Ends QEMU at once, whatever it is doing, and waits until it is gone.
+    func kill() async {
+        if isRunning, let text = try? Files.text(folder.appending("qemu.pid")),
+            let pid = pid_t(text.filter(\.isNumber))
+        {
+            Glibc.kill(pid, SIGKILL)
+        }
+        let task = state.withLock { $0.running }
+        task?.cancel()
+        await task?.value
+    }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+
+import Glibc
+public import SystemPackage
+
+/// The files behind a machine's devices: what is left of it when its power is cut.
+public struct Storage: Sendable {
+    /// Holds one file per card and drive.
+    public let folder: FilePath
+
+    /// Bytes of an NVMe drive.
+    public static let driveSize = 64 << 20
+
+    /// The file that is a card's memory.
+    public func card(_ name: String) -> FilePath { folder.appending("\(name).memory") }
+
+    /// The file that is a drive's content.
+    public func drive(_ name: String) -> FilePath { folder.appending("\(name).img") }
+
+    /// Makes the files that are not there yet.
+    func prepare(_ topology: Topology) async throws {
+        try Files.makeDirectory(folder)
+        for node in topology.leaves {
+            switch node {
+            case .nvme(let name) where !Files.exists(drive(name)):
+                let pattern = try Self.pattern()
+                try await HostCommand.run(
+                    "cp", ["--sparse=never", pattern.string, drive(name).string],
+                    purpose: "fill the drive \(name)")
+            case .card(let name, let megabytes) where !Files.exists(card(name)):
+                try Files.write([], to: card(name))
+                if truncate(card(name).string, megabytes << 20) != 0 {
+                    throw LabError("cannot size \(card(name)): \(Errno(rawValue: errno))")
+                }
+            default: break
+            }
+        }
+    }
+
+    /// Bytes of one of the files, as QEMU sees them now.
+    public static func bytes(of file: FilePath, offset: Int, count: Int) throws -> [UInt8] {
+        let descriptor = try FileDescriptor.open(file, .readOnly, options: .closeOnExec)
+        defer { try? descriptor.close() }
+        return try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            while filled < count {
+                let rest = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[filled...])
+                let got = try descriptor.read(fromAbsoluteOffset: Int64(offset + filled), into: rest)
+                if got == 0 { throw LabError("\(file) ends before byte \(offset + count)") }
+                filled += got
+            }
+        }
+    }
+
+    /// The content of a new drive, made once: words of a splitmix64 sequence.
+    private static func pattern() throws -> FilePath {
+        let file = Layout.cache.appending("drive-pattern.img")
+        if Files.exists(file) { return file }
+        let unfinished = Layout.cache.appending("drive-pattern.\(getpid()).new")
+        var state: UInt64 = 0x10B3
+        let bytes = [UInt8](unsafeUninitializedCapacity: driveSize) { buffer, count in
+            let raw = UnsafeMutableRawBufferPointer(buffer)
+            for offset in stride(from: 0, to: driveSize, by: 8) {
+                state &+= 0x9e37_79b9_7f4a_7c15
+                var word = (state ^ (state >> 30)) &* 0xbf58_476d_1ce4_e5b9
+                word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
+                raw.storeBytes(of: (word ^ (word >> 31)).littleEndian, toByteOffset: offset, as: UInt64.self)
+            }
+            count = driveSize
+        }
+        try Files.write(bytes, to: unfinished)
+        try Files.rename(unfinished, to: file)
+        return file
+    }
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/// What a machine consists of, besides processors and RAM.
+///
+///     Topology(
+///         .switch("sw0", .card("card0", megabytes: 256), .nvme("nvme0")),
+///         .card("card1", megabytes: 64))
+public struct Topology: Sendable {
+    /// Devices on the root complex, in order of their slots.
+    public var nodes: [Node]
+    /// A translating Intel IOMMU between devices and RAM.
+    public var translatesDMA = false
+    /// QEMU's name of the processor model.
+    public var processor = "max"
+    /// MiB of RAM.
+    public var memory = 2048
+    /// More for the kernel's command line.
+    public var kernelArguments: [String] = []
+
+    /// A machine with these devices on its root complex.
+    public init(_ nodes: Node...) {
+        self.nodes = nodes
+    }
+
+    /// The same machine with a translating IOMMU, strict, used for every device.
+    public func translatingDMA() -> Topology {
+        var copy = self
+        copy.translatesDMA = true
+        return copy
+    }
+
+    /// The same machine with another processor model, such as `EPYC`.
+    public func onProcessor(_ model: String) -> Topology {
+        var copy = self
+        copy.processor = model
+        return copy
+    }
+
+    /// One device, or a bridge with devices behind it. Names are QEMU's ids.
+    public indirect enum Node: Sendable {
+        /// A PCIe memory card: BAR 2 is prefetchable memory, BAR 0 is too small to use.
+        case card(String, megabytes: Int)
+        /// An NVMe drive whose content is known, pseudo-random and the same for every drive.
+        case nvme(String)
+        /// A root port; a child can be unplugged. `reserve` keeps MiB free for one plugged in later.
+        case rootPort(String, reserve: Int, child: Node?)
+        /// A switch with a downstream port for each child, behind a root port of its own.
+        case switchWith(String, children: [Node])
+        /// Any other device, in QEMU's own words, such as `pci-testdev,membar=64M`.
+        case device(String, model: String)
+
+        /// A root port with a device behind it.
+        public static func rootPort(_ name: String, _ child: Node) -> Node {
+            .rootPort(name, reserve: 0, child: child)
+        }
+
+        /// A switch with a downstream port for each child, behind a root port of its own.
+        public static func `switch`(_ name: String, _ children: Node...) -> Node {
+            .switchWith(name, children: children)
+        }
+    }
+
+    /// Every device of the machine, whatever it is behind.
+    var leaves: [Node] {
+        func walk(_ node: Node) -> [Node] {
+            switch node {
+            case .rootPort(_, _, let child): child.map(walk) ?? []
+            case .switchWith(_, let children): children.flatMap(walk)
+            case .card, .nvme, .device: [node]
+            }
+        }
+        return nodes.flatMap(walk)
+    }
+
+    /// The kernel's command line for this machine, besides what booting needs.
+    var allKernelArguments: [String] {
+        let translation =
+            translatesDMA ? ["intel_iommu=on", "iommu.passthrough=0", "iommu.strict=1"] : []
+        return translation + kernelArguments
+    }
+
+    /// QEMU's arguments for the devices, with their contents in these files.
+    func arguments(storage: Storage) -> [String] {
+        var builder = ArgumentBuilder(storage: storage)
+        if translatesDMA { builder.add("-device", "intel-iommu,intremap=off") }
+        builder.add("-cpu", processor)
+        // Slots below 16 are left to what virtme-ng adds.
+        for (index, node) in nodes.enumerated() {
+            builder.place(node, at: "bus=pcie.0,addr=\(String(16 + index, radix: 16))")
+        }
+        return builder.arguments
+    }
+}
+
+/// Turns nodes into QEMU's arguments, giving each port its chassis number.
+private struct ArgumentBuilder {
+    let storage: Storage
+    var arguments: [String] = []
+    private var ports = 0
+
+    init(storage: Storage) {
+        self.storage = storage
+    }
+
+    mutating func add(_ option: String, _ value: String) {
+        arguments += [option, value]
+    }
+
+    mutating func place(_ node: Topology.Node, at place: String) {
+        switch node {
+        case .card(let name, let megabytes):
+            let file = storage.card(name)
+            add(
+                "-object",
+                "memory-backend-file,id=\(name)-memory,size=\(megabytes)M,share=on,mem-path=\(file)"
+            )
+            add("-device", "ivshmem-plain,id=\(name),memdev=\(name)-memory,\(place)")
+        case .nvme(let name):
+            add("-drive", "id=\(name)-file,if=none,format=raw,file=\(storage.drive(name))")
+            add("-device", "nvme,id=\(name),serial=\(name),drive=\(name)-file,\(place)")
+        case .device(let name, let model):
+            add("-device", "\(model),id=\(name),\(place)")
+        case .rootPort(let name, let reserve, let child):
+            let room = reserve > 0 ? ",pref64-reserve=\(reserve)M" : ""
+            add("-device", "pcie-root-port,id=\(name),\(nextPort()),\(place)\(room)")
+            if let child { self.place(child, at: "bus=\(name)") }
+        case .switchWith(let name, let children):
+            add("-device", "pcie-root-port,id=\(name)-root,\(nextPort()),\(place)")
+            add("-device", "x3130-upstream,id=\(name),bus=\(name)-root")
+            for (index, child) in children.enumerated() {
+                let port = "\(name)-port\(index)"
+                add("-device", "xio3130-downstream,id=\(port),bus=\(name),\(nextPort())")
+                self.place(child, at: "bus=\(port)")
+            }
+        }
+    }
+
+    private mutating func nextPort() -> String {
+        ports += 1
+        return "chassis=\(ports),slot=\(ports)"
+    }
+}

@@ -1,0 +1,52 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# The lab's hand in the guest: takes commands from a virtio-serial port of its
+# own and answers with their exit status and output, byte for byte.
+#
+# host to guest   ID SECONDS BASE64-OF-A-BASH-SCRIPT
+# guest to host   ready KERNEL-RELEASE
+#                 ID STATUS LENGTH-OF-STDOUT LENGTH-OF-STDERR, then the bytes
+#
+# Commands run side by side. The port has one reader and one writer at a time:
+# the loop below reads, and answers take turns with a lock.
+set -u
+
+# The tools folder comes as the first argument.
+PATH=$1:/usr/sbin:/usr/bin:/sbin:/bin
+HOME=/root
+LC_ALL=C.UTF-8
+TERM=dumb
+export PATH HOME LC_ALL TERM
+
+work=/run/iopmem-lab
+mkdir -p "$work/home"
+# What programs leave in their folder must not meet the host's.
+cd "$work/home" || exit 1
+
+execute() {
+    base64 -d <"$work/$1.script" >"$work/$1.sh"
+    printf '<6>iopmem-lab: %s\n' "$(head -c 120 "$work/$1.sh" | tr '\n' ' ')" >/dev/kmsg
+    timeout --kill-after=5 "$2" bash "$work/$1.sh" \
+        >"$work/$1.out" 2>"$work/$1.err" </dev/null 8<&-
+    status=$?
+    if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
+        # Who is blocked, and where: that is the first thing one asks.
+        echo w >/proc/sysrq-trigger
+    fi
+    (
+        flock 9
+        printf '%s %s %s %s\n' "$1" "$status" \
+            "$(wc -c <"$work/$1.out")" "$(wc -c <"$work/$1.err")" >&8
+        cat "$work/$1.out" "$work/$1.err" >&8
+    ) 9>"$work/lock"
+    rm -f "$work/$1".*
+}
+
+exec 8<>/dev/virtio-ports/iopmem.agent || exit 1
+echo "ready $(uname -r)" >&8
+while IFS=' ' read -r id seconds script <&8; do
+    printf '%s' "$script" >"$work/$id.script"
+    execute "$id" "$seconds" &
+done
+# The host has gone, and nobody is left to want this machine.
+poweroff -f

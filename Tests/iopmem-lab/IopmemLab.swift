@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+
+import ArgumentParser
+import VMLab
+
+/// The virtual machine lab as a program.
+@main
+struct IopmemLab: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "iopmem-lab",
+        abstract: "Virtual machines with simulated PCIe memory cards.",
+        subcommands: [Prepare.self, Kernels.self, Run.self])
+}
