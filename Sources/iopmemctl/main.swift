@@ -1,2 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-print("iopmemctl")
+import Glibc
+import IopmemCommands
+
+exit(Iopmemctl.run(Array(CommandLine.arguments.dropFirst())))

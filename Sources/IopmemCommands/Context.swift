@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0
+public import ArgumentParser
+public import Iopmem
+
+/// What a command works with: the machine, and somebody to talk to.
+public struct Context {
+    /// The machine, or a simulated one.
+    public let host: any Host
+    /// Where words go.
+    public let console: Console
+
+    /// That machine and that console.
+    public init(host: any Host, console: Console) {
+        self.host = host
+        self.console = console
+    }
+}
+
+/// A command of iopmemctl.
+///
+/// Its work is in `run(in:)`, which a test calls with a simulated machine;
+/// `run()` only brings the real one.
+public protocol IopmemCommand: ParsableCommand {
+    /// How it talks.
+    var output: OutputOptions { get }
+
+    /// Does the work.
+    func run(in context: Context) throws(IopmemError)
+}
+
+extension IopmemCommand {
+    /// Does the work on this machine.
+    public func run() throws {
+        try run(in: Context(host: LinuxHost(), console: .standard(output)))
+    }
+}

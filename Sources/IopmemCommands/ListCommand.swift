@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+public import ArgumentParser
+public import Iopmem
+
+/// `iopmemctl list`
+public struct List: IopmemCommand {
+    /// Its name and help.
+    public static let configuration = CommandConfiguration(
+        commandName: "list",
+        abstract: "Show regions and namespaces: size, free space, mode, file system, holders.",
+        discussion: """
+            Works without root, but then cannot see other users' processes. Without a NAME it \
+            shows everything; with names only those namespaces and the regions they are in.
+            """)
+
+    @Argument(help: "Kernel name, user-given name, UUID or path of a namespace.")
+    var names: [String] = []
+
+    @OptionGroup public var output: OutputOptions
+
+    /// For ArgumentParser.
+    public init() {}
+
+    /// Reads, narrows, shows.
+    public func run(in context: Context) throws(IopmemError) {
+        let inventory = try Inventory(root: context.host.root)
+        let selected = try inventory.selecting(names, root: context.host.root)
+        try context.console.show(ListReport(selected.withUsage(on: context.host)))
+    }
+}
+
+/// Regions and namespaces, as `list` shows them.
+struct ListReport: Report {
+    let regions: [Region]
+    let namespaces: [Namespace]
+
+    private enum CodingKeys: String, CodingKey { case regions, namespaces }
+
+    init(_ inventory: Inventory) {
+        regions = inventory.regions
+        namespaces = inventory.namespaces
+    }
+
+    var sections: [ReportSection] {
+        guard !regions.isEmpty else {
+            return [.text("No region: no device is bound to iopmem.")]
+        }
+        guard !namespaces.isEmpty else {
+            return [.table(regionTable), .text("No namespace.")]
+        }
+        return [.table(regionTable), .table(namespaceTable)]
+    }
+
+    private var regionTable: Table {
+        var table = Table(
+            .text("REGION"), .text("DEVICE"), .number("BAR"), .number("SIZE"), .number("FREE"),
+            .number("LARGEST"), .text("ADDRESS"), .text("MEDIA"))
+        for region in regions {
+            table.add(
+                region.dev, "\(region.device)", "\(region.bar)", ByteSize.display(region.size),
+                ByteSize.display(region.availableSize),
+                ByteSize.display(region.maxAvailableExtent),
+                "0x" + String(region.physicalAddress, radix: 16), region.media)
+        }
+        return table
+    }
+
+    private var namespaceTable: Table {
+        var table = Table(
+            .text("NAMESPACE"), .text("NAME"), .text("MODE"), .number("SIZE"), .text("STATE"),
+            .text("FILESYSTEM"), .text("MOUNTPOINT"), .text("HELD BY"))
+        for namespace in namespaces {
+            let others = namespace.holders.filter { $0.kind != "mount" }
+            table.add(
+                namespace.dev, namespace.name, namespace.mode.rawValue,
+                ByteSize.display(namespace.size), namespace.state.rawValue,
+                namespace.filesystem?.type ?? "", namespace.filesystem?.mountpoint ?? "",
+                others.map(\.description).joined(separator: ", "))
+        }
+        return table
+    }
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+public import ArgumentParser
+
+/// How a command talks: on every command.
+public struct OutputOptions: ParsableArguments {
+    /// The form of the result on stdout.
+    public enum Format: String, ExpressibleByArgument, CaseIterable, Sendable {
+        /// For people.
+        case table
+        /// For programs: one object with `"schema": 1`.
+        case json
+    }
+
+    @Option(name: [.short, .customLong("output")], help: "Form of the result: table or json.")
+    public var format: Format = .table
+
+    @Flag(name: .shortAndLong, help: "Say on stderr what is done, step by step.")
+    public var verbose = false
+
+    @Flag(name: .shortAndLong, help: "Say nothing on stderr but errors.")
+    public var quiet = false
+
+    /// For ArgumentParser.
+    public init() {}
+
+    /// Refuses contradictions.
+    public func validate() throws {
+        guard !(verbose && quiet) else {
+            throw ValidationError("-v and -q contradict each other.")
+        }
+    }
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+import Glibc
+import Iopmem
+
+extension Console {
+    /// The process's own stdout, stderr and terminal.
+    public static func standard(_ options: OutputOptions) -> Console {
+        let hasTerminal = isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1
+        var console = Console(
+            writeResult: writeToStandardOutput, writeTalk: writeToStandardError,
+            ask: { (question) throws(IopmemError) -> String? in
+                guard hasTerminal else { return nil }
+                writeToStandardError(question)
+                return readLine()
+            })
+        console.format = options.format
+        console.isVerbose = options.verbose
+        console.isQuiet = options.quiet
+        console.isStyled = isatty(STDOUT_FILENO) == 1 && getenv("NO_COLOR") == nil
+        return console
+    }
+
+    private static func writeToStandardOutput(_ text: String) throws(IopmemError) {
+        try writeAll(text, to: STDOUT_FILENO)
+    }
+
+    /// There is nobody to tell when stderr itself cannot be written.
+    static func writeToStandardError(_ text: String) {
+        try? writeAll(text, to: STDERR_FILENO)
+    }
+
+    /// A result that cannot be written is a failure, not silence: `> /dev/full`.
+    private static func writeAll(_ text: String, to descriptor: Int32) throws(IopmemError) {
+        let bytes = Array(text.utf8)
+        var done = 0
+        while done < bytes.count {
+            let count = bytes.withUnsafeBytes { buffer in
+                write(descriptor, buffer.baseAddress.map { $0 + done }, bytes.count - done)
+            }
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw IopmemError(
+                    .failed, "cannot write the result", because: String(cString: strerror(errno)))
+            }
+            done += count
+        }
+    }
+}
