@@ -51,6 +51,8 @@ struct KernelImage {
             done
             [ -f "boot/vmlinuz-$2" ] || { find . -name '*vmlinu*'; echo "no kernel image"; exit 1; }
             rm -rf usr
+            # Compressed modules would be unpacked by an emulated processor at every boot.
+            find lib -name '*.ko.xz' -print0 | xargs -0 -r -P 2 -n 200 xz -d
             depmod -b . "$2"
             """
         try await HostCommand.run(

@@ -21,8 +21,8 @@ public enum Layout {
     /// The release build of iopmemctl that guests get on their PATH.
     public static let tools = cache.appending("tools/bin")
 
-    /// virtme-ng's boot command.
-    static let virtmeRun = cache.appending("venv/bin/virtme-run")
+    /// The Python environment with virtme-ng in it.
+    static let virtme = cache.appending("venv")
 }
 
 /// The few file operations that the lab needs, with errors that name the path.

@@ -23,6 +23,16 @@ final class MachineProcess: Sendable {
         var hasEnded = false
     }
 
+    /// Drivers of emulated parts that no scenario uses: loading them takes longer than all the rest.
+    private static let needlessModules = [
+        "ahci", "sr_mod", "sg", "i2c_i801", "i2c_smbus", "lpc_ich", "iTCO_wdt", "i6300esb", "pcspkr",
+        "psmouse", "serio_raw", "evdev", "button", "joydev", "kvm_amd", "kvm_intel", "ccp",
+        "powernow_k8", "acpi_cpufreq", "pcc_cpufreq", "aesni_intel", "ghash_clmulni_intel",
+        "crct10dif_pclmul", "crc32_pclmul", "crc32c_intel", "polyval_clmulni", "sha1_ssse3",
+        "sha256_ssse3", "sha512_ssse3", "intel_rapl_msr", "intel_rapl_common", "cbc", "efi_pstore",
+        "rapl", "amd_energy", "edac_mce_amd",
+    ]
+
     /// How long booting may take: an emulated processor on a busy host is slow.
     private static let bootSeconds = 240
 
@@ -58,6 +68,7 @@ final class MachineProcess: Sendable {
     ) -> [String] {
         let agent = Layout.repository.appending("Tests/VMLab/agent.sh")
         var arguments = [
+            Layout.repository.appending("Tests/VMLab/boot.py").string,
             "--kimg", bootable.image.string, "--mods=auto", "--disable-kvm", "--force-9p",
             "--memory", "\(topology.memory)M", "--cpus", "2", "--cwd", "/",
             "--script-sh", "exec sh '\(agent)' '\(Layout.tools)'", "--show-boot-console", "--verbose",
@@ -67,11 +78,13 @@ final class MachineProcess: Sendable {
         }
         let kernel =
             [
-                "loglevel=7", "log_buf_len=4M", "hung_task_panic=0",
+                "modprobe.blacklist=\(needlessModules.joined(separator: ","))",
+                "mitigations=off", "audit=0", "loglevel=7", "log_buf_len=4M", "hung_task_panic=0",
                 "sysctl.kernel.hung_task_timeout_secs=60",
             ] + topology.allKernelArguments
         for argument in kernel { arguments += ["--kopt", argument] }
         var machine = [
+            "-nodefaults",
             "-chardev", "socket,id=iopmem-agent,path=\(sockets)/agent",
             "-device", "virtio-serial-pci,id=iopmem-serial",
             "-device",
@@ -89,7 +102,7 @@ final class MachineProcess: Sendable {
     func boot(_ assemble: (Guest, QMP) -> Machine) async throws -> Machine {
         let quoted = arguments.map { "'\($0.replacing("'", with: "'\\''"))'" }
         try Files.write(
-            "\(Layout.virtmeRun) \(quoted.joined(separator: " "))\n",
+            "\(Layout.virtme)/bin/python3 \(quoted.joined(separator: " "))\n",
             to: folder.appending("command.sh"))
         try Files.write([], to: folder.appending("nvme.trace"))
         let agent = try Listener(path: sockets.appending("agent"))
@@ -143,10 +156,10 @@ final class MachineProcess: Sendable {
             try? log.close()
             try? console.close()
         }
-        let tools = "\(Layout.virtmeRun.removingLastComponent()):/usr/sbin:/usr/bin:/sbin:/bin"
+        let tools = "\(Layout.virtme.appending("bin")):/usr/sbin:/usr/bin:/sbin:/bin"
         let task = Task { [arguments] in
             _ = try? await Subprocess.run(
-                .path(Layout.virtmeRun), arguments: Arguments(arguments),
+                .path(Layout.virtme.appending("bin/python3")), arguments: Arguments(arguments),
                 environment: .inherit.updating(["PATH": tools]),
                 input: .none, output: .discarded,
                 error: .fileDescriptor(pipe.writeEnd, closeAfterSpawningProcess: true))

@@ -24,8 +24,10 @@ mkdir -p "$work/home"
 cd "$work/home" || exit 1
 
 execute() {
-    base64 -d <"$work/$1.script" >"$work/$1.sh"
-    printf '<6>iopmem-lab: %s\n' "$(head -c 120 "$work/$1.sh" | tr '\n' ' ')" >/dev/kmsg
+    base64 -d <"$work/$1.base64" >"$work/$1.sh"
+    # The first line marks in the kernel log what was going on.
+    IFS= read -r line <"$work/$1.sh"
+    printf '<6>iopmem-lab: %.120s\n' "$line" >/dev/kmsg
     timeout --kill-after=5 "$2" bash "$work/$1.sh" \
         >"$work/$1.out" 2>"$work/$1.err" </dev/null 8<&-
     status=$?
@@ -35,9 +37,11 @@ execute() {
     fi
     (
         flock 9
-        printf '%s %s %s %s\n' "$1" "$status" \
-            "$(wc -c <"$work/$1.out")" "$(wc -c <"$work/$1.err")" >&8
-        cat "$work/$1.out" "$work/$1.err" >&8
+        {
+            sizes=$(stat --printf '%s ' "$work/$1.out" "$work/$1.err")
+            printf '%s %s %s\n' "$1" "$status" "$sizes"
+            cat "$work/$1.out" "$work/$1.err"
+        } >&8
     ) 9>"$work/lock"
     rm -f "$work/$1".*
 }
@@ -45,7 +49,7 @@ execute() {
 exec 8<>/dev/virtio-ports/iopmem.agent || exit 1
 echo "ready $(uname -r)" >&8
 while IFS=' ' read -r id seconds script <&8; do
-    printf '%s' "$script" >"$work/$id.script"
+    printf '%s' "$script" >"$work/$id.base64"
     execute "$id" "$seconds" &
 done
 # The host has gone, and nobody is left to want this machine.
