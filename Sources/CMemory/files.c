@@ -58,6 +58,13 @@ int iopmem_open(const char *path, bool write, bool create, bool exclusive, bool 
 	return fd < 0 ? -errno : fd;
 }
 
+int iopmem_open_path(const char *path)
+{
+	int fd = open(path, O_PATH | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
 int iopmem_allocate(int fd, uint64_t offset, uint64_t length)
 {
 	int result;

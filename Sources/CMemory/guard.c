@@ -54,7 +54,6 @@ int iopmem_guard_install(void)
 int iopmem_guarded_copy(void *to, const void *from, size_t n)
 {
 	struct guard guard = { .to = to, .from = from, .n = n };
-	int result = EIO;
 
 	if (sigsetjmp(guard.escape, 0) == 0) {
 		current = &guard;
@@ -65,47 +64,5 @@ int iopmem_guarded_copy(void *to, const void *from, size_t n)
 		return 0;
 	}
 	current = NULL;
-	return result;
-}
-
-static volatile sig_atomic_t stop_signal;
-static const int stop_signals[] = { SIGINT, SIGTERM, SIGHUP };
-enum { STOP_SIGNALS = sizeof(stop_signals) / sizeof(stop_signals[0]) };
-static struct sigaction stop_before[STOP_SIGNALS];
-
-static void on_stop(int signal)
-{
-	stop_signal = signal;
-}
-
-int iopmem_stop_install(void)
-{
-	// System calls are restarted: a transfer that runs is let through, and
-	// what it overwrote can be put back.
-	struct sigaction action = { .sa_handler = on_stop, .sa_flags = SA_RESTART };
-
-	sigemptyset(&action.sa_mask);
-	stop_signal = 0;
-	for (int i = 0; i < STOP_SIGNALS; i++) {
-		if (sigaction(stop_signals[i], NULL, &stop_before[i]))
-			return errno;
-		// What the parent had ignored (nohup) stays ignored.
-		if (stop_before[i].sa_handler == SIG_IGN)
-			continue;
-		if (sigaction(stop_signals[i], &action, NULL))
-			return errno;
-	}
-	return 0;
-}
-
-void iopmem_stop_uninstall(void)
-{
-	for (int i = 0; i < STOP_SIGNALS; i++)
-		sigaction(stop_signals[i], &stop_before[i], NULL);
-	stop_signal = 0;
-}
-
-int iopmem_stop_signal(void)
-{
-	return stop_signal;
+	return EIO;
 }

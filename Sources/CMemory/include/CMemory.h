@@ -22,15 +22,6 @@ int iopmem_guard_install(void);
 /// The jump out of the handler stays within this one C function.
 int iopmem_guarded_copy(void *to, const void *from, size_t n);
 
-// MARK: Asking a run to stop
-
-/// From now on SIGINT and SIGTERM only set a flag, SIGHUP as well.
-int iopmem_stop_install(void);
-/// Gives the signals back to whom they belonged, and clears the flag.
-void iopmem_stop_uninstall(void);
-/// The signal that asked, 0 if none did.
-int iopmem_stop_signal(void);
-
 // MARK: Files and block devices
 
 struct iopmem_file_status {
@@ -48,6 +39,9 @@ int iopmem_file_status(int fd, struct iopmem_file_status *status);
 
 /// open(2) with O_CLOEXEC. Returns the descriptor, or minus errno.
 int iopmem_open(const char *path, bool write, bool create, bool exclusive, bool direct);
+
+/// open(2) with O_PATH: nothing is opened but the name; for iopmem_file_status().
+int iopmem_open_path(const char *path);
 
 /// fallocate(2) without any flag: blocks are there, the size is at least end.
 int iopmem_allocate(int fd, uint64_t offset, uint64_t length);

@@ -6,7 +6,7 @@ public import SystemPackage
 public struct FileStatus: Sendable, Equatable {
     /// What kind of file it is.
     public enum Kind: Sendable {
-        case regular, block, character, other
+        case regular, directory, block, character, other
     }
 
     /// The kind.
@@ -21,6 +21,35 @@ public struct FileStatus: Sendable, Equatable {
     public let inode: UInt64
     /// STATX_ATTR_DAX: loads and stores of a mapping reach the device itself.
     public let isDAX: Bool
+
+    /// Looks at what `path` leads to without opening it, so without waiting for
+    /// a pipe's other end, waking a device or needing permission for it.
+    public init(of path: String) throws(Errno) {
+        let result = iopmem_open_path(path)
+        guard result >= 0 else { throw Errno(rawValue: -result) }
+        let descriptor = FileDescriptor(rawValue: result)
+        defer { try? descriptor.close() }
+        try self.init(descriptor)
+    }
+
+    init(_ descriptor: FileDescriptor) throws(Errno) {
+        var status = iopmem_file_status()
+        try check(iopmem_file_status(descriptor.rawValue, &status))
+        kind =
+            switch status.mode & 0o170000 {
+            case 0o100000: .regular
+            case 0o040000: .directory
+            case 0o060000: .block
+            case 0o020000: .character
+            default: .other
+            }
+        size = status.size
+        fileSystem = DeviceNumber(major: status.dev_major, minor: status.dev_minor)
+        device = DeviceNumber(
+            major: status.rdev_major, minor: status.rdev_minor, isBlock: kind == .block)
+        inode = status.inode
+        isDAX = status.dax
+    }
 }
 
 /// Size and rules of an open block device.
@@ -73,21 +102,7 @@ public final class OpenFile: Sendable {
 
     /// What it is.
     public func status() throws(Errno) -> FileStatus {
-        var status = iopmem_file_status()
-        try check(iopmem_file_status(descriptor.rawValue, &status))
-        let kind: FileStatus.Kind =
-            switch status.mode & 0o170000 {
-            case 0o100000: .regular
-            case 0o060000: .block
-            case 0o020000: .character
-            default: .other
-            }
-        return FileStatus(
-            kind: kind, size: status.size,
-            fileSystem: DeviceNumber(major: status.dev_major, minor: status.dev_minor),
-            device: DeviceNumber(
-                major: status.rdev_major, minor: status.rdev_minor, isBlock: kind == .block),
-            inode: status.inode, isDAX: status.dax)
+        try FileStatus(descriptor)
     }
 
     /// Size and rules of a block device; ENOTTY for anything else.

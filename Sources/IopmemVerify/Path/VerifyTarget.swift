@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+public import Iopmem
+import IopmemSystem
+import SystemPackage
+
+/// What a run is aimed at, and which memory is behind it.
+public struct VerifyTarget: Sendable, Equatable {
+    /// What it is.
+    public enum Kind: Sendable, Equatable {
+        /// A regular file that does not exist yet.
+        case newFile
+        /// A regular file.
+        case file
+        /// A block device: a namespace's node, a partition, any other disk.
+        case blockNode
+    }
+
+    /// The path that is opened.
+    public let path: String
+    /// What it is.
+    public let kind: Kind
+    /// Bytes; 0 for a new file and for a block node, which must be opened first.
+    public let size: UInt64
+    /// The block device that it is, or that holds its file system; nil for file
+    /// systems without one.
+    let device: BlockDevice?
+    /// The namespace that this block device is, or is a partition of.
+    public let namespace: Namespace?
+    /// The region of that namespace.
+    public let region: Region?
+
+    /// Finds what a user's word means: a path, or without a slash the name or
+    /// UUID of a namespace before the name of a file in the current folder.
+    public static func find(_ name: String, on host: any Host) throws(IopmemError) -> Self {
+        let inventory = try Inventory(root: host.root)
+        if !name.contains("/") {
+            if let namespace = inventory.findNamespace(named: name, root: host.root) {
+                return try find(node: namespace, inventory, host)
+            }
+            guard (try? FileStatus(of: name)) != nil else {
+                throw IopmemError(
+                    .notFound, "\(name) is no namespace and no file",
+                    remedy: "show the namespaces: iopmemctl list; to create a file, write ./\(name)"
+                )
+            }
+        }
+        return try find(path: name, inventory, host)
+    }
+
+    private static func find(
+        node namespace: Namespace, _ inventory: Inventory, _ host: any Host
+    ) throws(IopmemError) -> Self {
+        guard namespace.isBlock else {
+            throw IopmemError(
+                .unsupported,
+                "\(namespace.dev): verify does not know namespaces of mode \(namespace.mode.rawValue)",
+                remedy: "verify a namespace of mode fsdax or raw, or a file on one")
+        }
+        return try find(path: namespace.path, inventory, host)
+    }
+
+    private static func find(
+        path: String, _ inventory: Inventory, _ host: any Host
+    ) throws(IopmemError) -> Self {
+        let status: FileStatus
+        do throws(Errno) {
+            status = try FileStatus(of: path)
+        } catch .noSuchFileOrDirectory {
+            return try newFile(path, inventory, host)
+        } catch {
+            throw IopmemError(error, "cannot look at \(path)")
+        }
+        switch status.kind {
+        case .regular:
+            return Self(path, .file, status.size, on: status.fileSystem, inventory, host)
+        case .block:
+            return Self(path, .blockNode, 0, on: status.device, inventory, host)
+        case .directory:
+            throw IopmemError(
+                .usage, "\(path) is a directory", remedy: "name a file in it, with --size")
+        case .character:
+            throw IopmemError(
+                .unsupported, "\(path) is a character device, and verify does not know those",
+                remedy: "verify a namespace of mode fsdax or raw, or a file on one")
+        case .other:
+            throw IopmemError(.usage, "\(path) is neither a file nor a block device")
+        }
+    }
+
+    private static func newFile(
+        _ path: String, _ inventory: Inventory, _ host: any Host
+    ) throws(IopmemError) -> Self {
+        let folder = Self.folder(of: path)
+        do throws(Errno) {
+            let status = try FileStatus(of: folder)
+            return Self(path, .newFile, 0, on: status.fileSystem, inventory, host)
+        } catch {
+            throw IopmemError(
+                .notFound, "\(path) does not exist, and neither does the folder \(folder)")
+        }
+    }
+
+    static func folder(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    private init(
+        _ path: String, _ kind: Kind, _ size: UInt64, on number: DeviceNumber,
+        _ inventory: Inventory, _ host: any Host
+    ) {
+        let device = try? BlockDevice(number, root: host.root)
+        let namespace = device.flatMap { device in
+            inventory.namespaces.first { $0.isBlock && $0.dev == device.disk }
+        }
+        self.path = path
+        self.kind = kind
+        self.size = size
+        self.device = device
+        self.namespace = namespace
+        region = namespace.flatMap { namespace in
+            inventory.regions.first { $0.dev == namespace.region }
+        }
+    }
+
+    /// The memory behind it, where its pages can be mapped: a file on a
+    /// namespace of mode fsdax.
+    func window(root: SystemRoot) throws(IopmemError) -> BarWindow? {
+        guard kind != .blockNode, let namespace, namespace.mode == .fsdax, let device else {
+            return nil
+        }
+        return try BarWindow(namespace, start: device.start, root: root)
+    }
+
+    /// Why nothing can be said about pages, where nothing can.
+    var reasonWithoutPlacement: String? {
+        if kind == .blockNode {
+            return "a block node has no mapping of device pages; verify a file on it for that"
+        }
+        guard let namespace else { return "\(path) is not on an iopmem namespace" }
+        guard namespace.mode == .fsdax else {
+            return
+                "\(namespace.dev) is of mode \(namespace.mode.rawValue), whose pages cannot be mapped"
+        }
+        return nil
+    }
+}

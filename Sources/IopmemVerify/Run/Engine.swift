@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+import IopmemSystem
+import SystemPackage
+
+/// Why a block could not be moved.
+enum TransferFailure: Error, Equatable {
+    /// The kernel said so.
+    case errno(Errno)
+    /// The target ended before the block did.
+    case endOfTarget
+}
+
+/// How blocks get to the target and back: fio's `ioengine`.
+protocol Engine: AnyObject {
+    /// Writes a block; when it returns, the block may be reused.
+    func write(_ block: UnsafeRawBufferPointer, at offset: UInt64) throws(TransferFailure)
+    /// Fills a block from the target.
+    func read(
+        _ block: UnsafeMutableRawBufferPointer, at offset: UInt64
+    ) throws(TransferFailure)
+    /// Sees to it that everything written is on the device, and that what is
+    /// read from now on comes from there, as far as the kernel can be told so.
+    func settle() throws(Errno)
+}
+
+/// pread(2) and pwrite(2).
+final class PsyncEngine: Engine {
+    private let file: OpenFile
+
+    init(_ file: OpenFile) { self.file = file }
+
+    func write(_ block: UnsafeRawBufferPointer, at offset: UInt64) throws(TransferFailure) {
+        do throws(Errno) { try file.write(block, at: offset) } catch { throw .errno(error) }
+    }
+
+    func read(
+        _ block: UnsafeMutableRawBufferPointer, at offset: UInt64
+    ) throws(TransferFailure) {
+        let count: Int
+        do throws(Errno) {
+            count = try file.read(into: block, at: offset)
+        } catch {
+            throw .errno(error)
+        }
+        guard count == block.count else { throw .endOfTarget }
+    }
+
+    func settle() throws(Errno) {
+        try file.sync()
+        try file.dropCache()
+    }
+}
+
+/// Copies to and from one shared mapping of the whole range.
+final class MmapEngine: Engine {
+    private let file: OpenFile
+    private let range: Range<UInt64>
+    private let writable: Bool
+    /// Nil only while `settle` maps anew.
+    private var mapping: FileMapping?
+
+    init(_ file: OpenFile, range: Range<UInt64>, writable: Bool) throws(Errno) {
+        self.file = file
+        self.range = range
+        self.writable = writable
+        mapping = try Self.map(file, range, writable)
+    }
+
+    private static func map(
+        _ file: OpenFile, _ range: Range<UInt64>, _ writable: Bool
+    ) throws(Errno) -> FileMapping {
+        let page = UInt64(FileMapping.pageSize)
+        let start = range.lowerBound / page * page
+        return try FileMapping(
+            file, offset: start, length: Int(range.upperBound - start), writable: writable)
+    }
+
+    func write(_ block: UnsafeRawBufferPointer, at offset: UInt64) throws(TransferFailure) {
+        guard let mapping else { throw .errno(.badAddress) }
+        do throws(Errno) {
+            try mapping.copyIn(block, at: Int(offset - mapping.fileOffset))
+        } catch {
+            throw .errno(error)
+        }
+    }
+
+    func read(
+        _ block: UnsafeMutableRawBufferPointer, at offset: UInt64
+    ) throws(TransferFailure) {
+        guard let mapping else { throw .errno(.badAddress) }
+        do throws(Errno) {
+            try mapping.copyOut(at: Int(offset - mapping.fileOffset), into: block)
+        } catch {
+            throw .errno(error)
+        }
+    }
+
+    func settle() throws(Errno) {
+        if writable { try mapping?.sync() }
+        // Cached pages can only be dropped while nobody maps them.
+        mapping = nil
+        try file.sync()
+        try file.dropCache()
+        mapping = try Self.map(file, range, writable)
+    }
+}

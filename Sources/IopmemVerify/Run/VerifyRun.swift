@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0
+public import Iopmem
+public import IopmemSystem
+import SystemPackage
+
+/// One run of a workload: writes blocks, reads them back, and says what it found.
+///
+/// Memory is bounded: two blocks and the mismatches that are kept. What each
+/// block must hold is made again from the workload, not remembered.
+public final class VerifyRun {
+    /// At most so many mismatches are kept; all wrong blocks are counted.
+    static let maximumMismatches = 1000
+    /// So many blocks go by between two looks at the clock and the signals.
+    private static let stride: UInt64 = 64
+
+    /// How far a run is, for somebody who watches.
+    public struct Progress: Sendable {
+        /// What is being done now.
+        public enum Phase: String, Sendable { case write, verify }
+        /// What is being done now.
+        public let phase: Phase
+        /// Bytes that this phase has done.
+        public let done: UInt64
+        /// Bytes that it will do.
+        public let total: UInt64
+    }
+
+    /// What a run asks the outside world, now and then.
+    public struct Environment {
+        /// A signal that wants the run to end.
+        public var pendingSignal: () -> Int32?
+        /// Told how far it is.
+        public var progress: (Progress) -> Void
+
+        /// Nobody watches and nobody interrupts, unless given.
+        public init(
+            pendingSignal: @escaping () -> Int32? = { nil },
+            progress: @escaping (Progress) -> Void = { _ in }
+        ) {
+            self.pendingSignal = pendingSignal
+            self.progress = progress
+        }
+    }
+
+    private let workload: Workload
+    private let target: String
+    private let engine: any Engine
+    private let environment: Environment
+    private let buffer: AlignedBuffer
+    private var block: UnsafeMutableRawBufferPointer { buffer.bytes }
+    private var result = WorkloadResult()
+
+    /// A run over an open file.
+    ///
+    /// - Parameters:
+    ///   - workload: validated.
+    ///   - file: open as the workload needs it: for writing, with O_DIRECT.
+    public convenience init(
+        _ workload: Workload, on file: OpenFile, environment: Environment = Environment()
+    ) throws(IopmemError) {
+        let engine: any Engine
+        switch workload.engine {
+        case .psync:
+            engine = PsyncEngine(file)
+        case .mmap:
+            do throws(Errno) {
+                engine = try MmapEngine(
+                    file, range: workload.offset..<(workload.offset + workload.size),
+                    writable: workload.writes)
+            } catch {
+                throw IopmemError(error, "cannot map \(file.path)")
+            }
+        }
+        self.init(workload, target: file.path, engine: engine, environment: environment)
+    }
+
+    init(
+        _ workload: Workload, target: String, engine: any Engine,
+        environment: Environment = Environment()
+    ) {
+        self.workload = workload
+        self.target = target
+        self.engine = engine
+        self.environment = environment
+        buffer = AlignedBuffer(size: workload.blockSize)
+    }
+
+    /// Does the work. An I/O error or a signal ends it early and stands in the
+    /// result, beside everything that was found until then.
+    ///
+    /// Throws only if the target does not hold such blocks at all.
+    public func run() throws(IopmemError) -> WorkloadResult {
+        do {
+            try loops()
+        } catch let error as Interruption {
+            result.interruption = error
+        } catch let error as IopmemError {
+            throw error
+        } catch {
+            throw IopmemError(.failed, "\(error)")
+        }
+        return result
+    }
+
+    private func loops() throws {
+        var sequence = BlockSequence(workload, stamp: Self.timestamp())
+        for _ in 0..<workload.loops {
+            guard workload.writes else {
+                try verify(&sequence, from: 0, count: workload.blockCount, knowing: false)
+                sequence = sequence.following()
+                continue
+            }
+            var again = sequence
+            try workload.pattern.isMixed ? mixed(&sequence) : write(&sequence, from: 0)
+            try measuring(\.write) { try settle() }
+            try verify(&again, from: 0, count: workload.blockCount, knowing: true)
+            sequence = sequence.following()
+        }
+    }
+
+    /// Half writes and half reads: each chunk is read back before the next.
+    private func mixed(_ sequence: inout BlockSequence) throws {
+        let chunk = Self.stride
+        for start in Swift.stride(from: 0, to: workload.blockCount, by: Int(chunk)) {
+            var again = sequence
+            let count = min(chunk, workload.blockCount - start)
+            try write(&sequence, from: start, count: count)
+            try verify(&again, from: start, count: count, knowing: true)
+        }
+    }
+
+    private func write(
+        _ sequence: inout BlockSequence, from start: UInt64, count: UInt64? = nil
+    ) throws {
+        try measuring(\.write) {
+            for index in start..<(start + (count ?? workload.blockCount)) {
+                guard let header = sequence.next() else { return }
+                header.writeBlock(block)
+                do throws(TransferFailure) {
+                    try engine.write(UnsafeRawBufferPointer(block), at: header.offset)
+                } catch {
+                    throw Interruption.failure(.write, at: header.offset, error)
+                }
+                result.write.transfers += 1
+                result.write.bytes += UInt64(block.count)
+                try pause(.write, index)
+            }
+        }
+    }
+
+    /// - Parameter knowing: whether this run wrote the blocks, so that an older
+    ///   one is told from the right one.
+    private func verify(
+        _ sequence: inout BlockSequence, from start: UInt64, count: UInt64, knowing: Bool
+    ) throws {
+        try measuring(\.read) {
+            for index in start..<(start + count) {
+                guard let header = sequence.next() else { return }
+                do throws(TransferFailure) {
+                    try engine.read(block, at: header.offset)
+                } catch {
+                    throw Interruption.failure(.read, at: header.offset, error)
+                }
+                result.read.transfers += 1
+                result.read.bytes += UInt64(block.count)
+                try check(
+                    knowing
+                        ? .header(header) : .place(offset: header.offset, length: header.length))
+                try pause(.verify, index)
+            }
+        }
+    }
+
+    private func check(_ expected: BlockCheck.Expectation) throws(IopmemError) {
+        let bytes = UnsafeRawBufferPointer(block)
+        guard !BlockCheck.isRight(bytes, expected) else {
+            result.blocksVerified += 1
+            result.bytesVerified += UInt64(bytes.count)
+            return
+        }
+        if result.blocksVerified + result.blocksBad == 0 { try refuseOtherFormat(bytes) }
+        result.blocksBad += 1
+        let room = Self.maximumMismatches - result.mismatches.count
+        guard room > 0 else { return }
+        result.mismatches += BlockCheck.diagnose(bytes, expected).prefix(room)
+    }
+
+    /// A first block that is sound but was written with other options says that
+    /// the options are wrong, not the data.
+    private func refuseOtherFormat(_ bytes: UnsafeRawBufferPointer) throws(IopmemError) {
+        switch Result(catching: { () throws(FioHeader.Damage) in try FioHeader(bytes) }) {
+        case .success(let header) where header.length != UInt32(bytes.count):
+            throw IopmemError(
+                .usage,
+                "\(target): its blocks are \(header.length) bytes long, not \(bytes.count)",
+                remedy: "use --bs \(ByteSize.exact(UInt64(header.length)))")
+        case .failure(.verifyType(let type)):
+            throw IopmemError(
+                .unsupported,
+                "\(target): its blocks carry fio's verify type \(type); this tool reads crc32c (5)",
+                remedy: "verify them with fio, or write them with --verify=crc32c")
+        default:
+            return
+        }
+    }
+
+    private func settle() throws(Interruption) {
+        do throws(Errno) {
+            try engine.settle()
+        } catch {
+            throw .failure(.flush, at: workload.offset, .errno(error))
+        }
+    }
+
+    private func pause(_ phase: Progress.Phase, _ index: UInt64) throws(Interruption) {
+        guard (index + 1).isMultiple(of: Self.stride) || index + 1 == workload.blockCount else {
+            return
+        }
+        environment.progress(
+            Progress(
+                phase: phase, done: (index + 1) * UInt64(workload.blockSize),
+                total: workload.size))
+        if let signal = environment.pendingSignal() { throw .signal(signal) }
+    }
+
+    private func measuring(
+        _ direction: WritableKeyPath<WorkloadResult, WorkloadResult.Measure>,
+        _ body: () throws -> Void
+    ) rethrows {
+        let clock = ContinuousClock()
+        let start = clock.now
+        defer { result[keyPath: direction].time += clock.now - start }
+        try body()
+    }
+
+    /// The wall clock, as the headers carry it.
+    private static func timestamp() -> (seconds: UInt32, nanoseconds: UInt32) {
+        let now = WallClock.now()
+        return (UInt32(truncatingIfNeeded: now.seconds), now.nanoseconds)
+    }
+}
