@@ -1,2 +1,67 @@
 // SPDX-License-Identifier: GPL-2.0
+// libpci for Swift. Two things cannot be said in Swift and are here: functions
+// with variable arguments, and an error handler that must not return (libpci's
+// own ends the process).
+#ifndef CLIBPCI_SHIM_H
+#define CLIBPCI_SHIM_H
+
 #include <pci/pci.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+// Where the error handler goes back to; set only while libpci scans.
+static __thread jmp_buf clibpci_escape;
+static __thread char clibpci_message[256];
+
+__attribute__((noreturn)) static inline void clibpci_error(char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(clibpci_message, sizeof(clibpci_message), format, arguments);
+	va_end(arguments);
+	longjmp(clibpci_escape, 1);
+}
+
+static inline void clibpci_silence(char *format, ...)
+{
+	(void)format;
+}
+
+// Finds all functions below sysfs (".../sys/bus/pci") with everything that is
+// read of them, so that nothing can fail later. Returns NULL and copies a
+// sentence to message, which has room for 256 bytes, if libpci gives up: a
+// function went away meanwhile, or there is no such directory. What libpci had
+// allocated until then is lost; it does not say which parts are whole.
+static inline struct pci_access *clibpci_scan(const char *sysfs, char *message)
+{
+	struct pci_access *volatile access = pci_alloc();
+	struct pci_dev *function;
+
+	access->method = PCI_ACCESS_SYS_BUS_PCI;
+	access->error = clibpci_error;
+	access->warning = clibpci_silence;
+	pci_set_param(access, (char *)"sysfs.path", (char *)sysfs);
+	if (setjmp(clibpci_escape)) {
+		snprintf(message, sizeof(clibpci_message), "%s", clibpci_message);
+		return NULL;
+	}
+	pci_init(access);
+	pci_scan_bus(access);
+	for (function = access->devices; function; function = function->next)
+		pci_fill_info(function, PCI_FILL_IDENT | PCI_FILL_BASES | PCI_FILL_SIZES |
+					PCI_FILL_IO_FLAGS | PCI_FILL_CLASS | PCI_FILL_CAPS |
+					PCI_FILL_NUMA_NODE | PCI_FILL_DRIVER);
+	return access;
+}
+
+// "Vendor Device" from the PCI id database; numbers for what it does not know.
+static inline const char *clibpci_name(struct pci_access *access, char *buffer, int size,
+				       int vendor, int device)
+{
+	return pci_lookup_name(access, buffer, size, PCI_LOOKUP_VENDOR | PCI_LOOKUP_DEVICE, vendor,
+			       device);
+}
+
+#endif

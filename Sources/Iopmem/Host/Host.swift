@@ -17,6 +17,9 @@ public protocol Host {
     func write(_ value: String, to path: String) throws(Errno)
     /// Loads a module with modprobe; `.failed` carries modprobe's words.
     func loadModule(_ name: String) throws(IopmemError)
+    /// Unloads a module, with what only it needed; `.failed` carries modprobe's
+    /// words.
+    func unloadModule(_ name: String) throws(IopmemError)
     /// Opens the driver's control node.
     func openControl() throws(Errno) -> any DriverControl
     /// Opens a region's node.

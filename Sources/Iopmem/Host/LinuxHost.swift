@@ -23,9 +23,18 @@ public final class LinuxHost: Host {
 
     /// Runs /sbin/modprobe.
     public func loadModule(_ name: String) throws(IopmemError) {
+        try modprobe([name], "cannot load the module \(name)")
+    }
+
+    /// Runs /sbin/modprobe.
+    public func unloadModule(_ name: String) throws(IopmemError) {
+        try modprobe(["-r", name], "cannot unload the module \(name)")
+    }
+
+    private func modprobe(_ arguments: [String], _ failure: String) throws(IopmemError) {
         let outcome: Program.Outcome
         do throws(Errno) {
-            outcome = try Program.run("/sbin/modprobe", [name])
+            outcome = try Program.run("/sbin/modprobe", arguments)
         } catch {
             throw IopmemError(
                 error, "cannot run /sbin/modprobe", remedy: "install the package kmod")
@@ -33,8 +42,7 @@ public final class LinuxHost: Host {
         guard outcome.status != 0 else { return }
         let words = outcome.complaint.split(separator: "\n").last.map(String.init)
         throw IopmemError(
-            .failed, "cannot load the module \(name)",
-            because: words ?? "modprobe ended with status \(outcome.status)")
+            .failed, failure, because: words ?? "modprobe ended with status \(outcome.status)")
     }
 
     /// Opens /dev/iopmem-control.

@@ -4,7 +4,7 @@ public import Iopmem
 /// Where a command's words go: results to stdout, talk to stderr.
 ///
 /// Tests give closures of their own; nothing below writes to a descriptor.
-public struct Console {
+public struct Console: Listener {
     /// The form of the result.
     public var format: OutputOptions.Format = .table
     /// Whether steps are told.

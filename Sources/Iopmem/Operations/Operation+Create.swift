@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+import IopmemSystem
+import SystemPackage
+
+extension Operation {
+    /// Makes a namespace, binding the device first if need be, and returns it
+    /// once it can be used; nil for a dry run.
+    ///
+    /// All or nothing: on failure, and on Ctrl-C, the namespace is gone again,
+    /// and the device is unbound again if it was not bound before.
+    public func create(_ request: CreateRequest) throws(IopmemError) -> Namespace? {
+        let device = try DeviceList(root: host.root).device(at: request.device)
+        try checkName(request.name)
+        if !device.isBound { try checkBindable(device, bindRequest(for: request)) }
+        if request.dryRun {
+            try tellPlan(device, request)
+            return nil
+        }
+        try requirePrivilege(for: "create a namespace on \(request.device)")
+        host.holdSignals()
+        return try withRollback(telling: listener) { rollback throws(IopmemError) in
+            let (control, version) = try openDriver(&rollback)
+            defer { control.close() }
+            if !device.isBound {
+                try requireSupport(for: request, version)
+                _ = try bind(device, bindRequest(for: request), control, &rollback)
+            }
+            let region = try chooseRegion(for: request)
+            return try create(request, in: region, version, &rollback)
+        }
+    }
+
+    private func bindRequest(for request: CreateRequest) -> BindRequest {
+        BindRequest(address: request.device, bar: request.bar, force: request.force)
+    }
+
+    /// Before a device is taken from its driver for nothing. Where a region
+    /// stands already, the driver itself is asked, and gives its own reason.
+    private func requireSupport(
+        for request: CreateRequest, _ version: DriverVersion
+    ) throws(IopmemError) {
+        func has(_ mask: UInt32, _ number: UInt32?) -> Bool {
+            guard let number else { return false }
+            return number == 0 || mask & (1 << number) != 0
+        }
+        let hasMode = has(version.modes, DriverNumber.mode(request.mode.rawValue))
+        let hasMap = has(version.maps, DriverNumber.map(request.map?.rawValue))
+        guard hasMode && hasMap else {
+            let what =
+                hasMode
+                ? "--map \(request.map?.rawValue ?? "")" : "mode \(request.mode.rawValue)"
+            throw IopmemError(
+                .unsupported, "cannot create a namespace on \(request.device)",
+                because: "the driver \(version.release) cannot do \(what) on this kernel",
+                remedy: "choose another, such as --mode fsdax --map mem")
+        }
+    }
+
+    private func checkName(_ name: String) throws(IopmemError) {
+        guard !name.isEmpty else { return }
+        let taken = try Inventory(root: host.root).namespaces.first { $0.name == name }
+        if let taken {
+            throw IopmemError(
+                .failed, "the name \(name) is taken by \(taken.dev)",
+                remedy: "choose another name, or destroy it: iopmemctl destroy \(name)")
+        }
+    }
+
+    private func chooseRegion(for request: CreateRequest) throws(IopmemError) -> Region {
+        let regions = try Inventory(root: host.root).regions(of: request.device)
+        if let bar = request.bar {
+            guard let region = regions.first(where: { $0.bar == bar }) else {
+                throw IopmemError(
+                    .notFound, "BAR \(bar) of \(request.device) is not a region",
+                    remedy: "show why: iopmemctl devices \(request.device)")
+            }
+            return region
+        }
+        let largest = regions.reduce(nil as Region?) { best, region in
+            (best?.size ?? 0) >= region.size ? best : region
+        }
+        guard let largest else {
+            throw IopmemError(
+                .notFound, "\(request.device) has no region",
+                remedy: "see what the kernel said: dmesg | tail")
+        }
+        return largest
+    }
+
+    private func create(
+        _ request: CreateRequest, in region: Region, _ version: DriverVersion,
+        _ rollback: inout Rollback
+    ) throws(IopmemError) -> Namespace {
+        if region.isCachedByPlatform { warnAboutCache(region) }
+        let control: any RegionControl
+        do throws(Errno) {
+            control = try host.openRegion(region)
+        } catch {
+            throw IopmemError(error, "cannot open \(region.path)")
+        }
+        defer { control.close() }
+        let watch = try host.watchNodes()
+        let uuid = NamespaceUUID.random()
+        let place = try place(request, uuid, in: region, control, version)
+        let removal = NamespaceRemoval(id: place.id, uuid: uuid.bytes)
+        let dev = "\(region.dev)n\(place.id)"
+        let restore = self
+        rollback.add("destroy \(dev)") { () throws(IopmemError) in
+            try restore.takeBack(removal, dev, region)
+        }
+        try checkpoint()
+        listener.step("wait for \(dev) to be ready")
+        let subsystem =
+            request.mode == .fsdax || request.mode == .raw ? "block" : DriverFacts.name
+        try watch.wait(for: dev, subsystem: subsystem, until: Deadline(in: patience))
+        try checkpoint()
+        return try Inventory(root: host.root).namespace(named: dev, root: host.root)
+    }
+
+    /// Looks for room and data, and asks the driver for exactly that place;
+    /// where somebody else took it meanwhile, looks again.
+    private func place(
+        _ request: CreateRequest, _ uuid: NamespaceUUID, in region: Region,
+        _ control: any RegionControl, _ version: DriverVersion
+    ) throws(IopmemError) -> NamespacePlace {
+        var attempts = 5
+        while true {
+            try checkpoint()
+            let range = try Extent(of: request, in: region, host: host).range
+            try checkMemory(for: request, UInt64(range.count))
+            try checkSignatures(request, range, region, control)
+            listener.step("create \(ByteSize.exact(UInt64(range.count))) at \(range.lowerBound)")
+            let refusal: DriverRefusal
+            do throws(DriverRefusal) {
+                return try control.create(
+                    NamespaceRequest(
+                        mode: DriverNumber.mode(request.mode.rawValue) ?? 0,
+                        map: DriverNumber.map(request.map?.rawValue) ?? 0,
+                        offset: range.lowerBound, length: UInt64(range.count), uuid: uuid.bytes,
+                        name: request.name))
+            } catch {
+                refusal = error
+            }
+            attempts -= 1
+            let wasRaced = refusal.errno == .resourceBusy || refusal.errno == .fileExists
+            guard wasRaced, attempts > 0 else {
+                throw IopmemError(
+                    refusal, "cannot create a namespace in \(region.dev) (\(region.device) BAR"
+                        + " \(region.bar))")
+            }
+            try checkName(request.name)
+        }
+    }
+
+    private func takeBack(
+        _ removal: NamespaceRemoval, _ dev: String, _ region: Region
+    ) throws(IopmemError) {
+        let control: any RegionControl
+        do throws(Errno) {
+            control = try host.openRegion(region)
+        } catch {
+            throw IopmemError(error, "cannot destroy \(dev) again")
+        }
+        defer { control.close() }
+        let root = host.root
+        try retryingWhileProbed(
+            { () throws(IopmemError) in
+                try Inventory(root: root).namespaces.filter { $0.dev == dev }
+            }, "cannot destroy \(dev) again"
+        ) { () throws(DriverRefusal) in
+            try control.destroy(removal)
+        }
+    }
+
+    private func checkSignatures(
+        _ request: CreateRequest, _ range: Range<UInt64>, _ region: Region,
+        _ control: any RegionControl
+    ) throws(IopmemError) {
+        let found: [Signature]
+        do throws(Errno) {
+            found = try control.signatures(in: range)
+        } catch {
+            throw IopmemError(error, "cannot look for data in \(region.dev)")
+        }
+        guard !found.isEmpty else { return }
+        let list = found.map(\.phrase).joined(separator: " and ")
+        let place = "\(region.dev) at \(ByteSize.exact(range.lowerBound))"
+        guard request.force else {
+            throw IopmemError(
+                .dataPresent, "\(list) stands in \(place)",
+                because: "a namespace there would put it at risk",
+                remedy: "add --force to create the namespace over it")
+        }
+        listener.note("\(list) stands in \(place); the namespace is created over it")
+    }
+
+    private func warnAboutCache(_ region: Region) {
+        listener.warn(
+            "the platform caches BAR \(region.bar) of \(region.device): a CPU may read stale data"
+                + " after another device wrote there; see iopmemctl doctor \(region.device)")
+    }
+
+    /// The struct pages' price: refused where it does not fit, told where it does.
+    private func checkMemory(
+        for request: CreateRequest, _ length: UInt64
+    ) throws(IopmemError) {
+        guard request.map == .mem else { return }
+        let price = StructPages.price(of: length)
+        let available = StructPages.availableMemory(root: host.root)
+        if let available, price > available {
+            let largest = StructPages.affordable(with: available)
+            throw IopmemError(
+                .failed, "a namespace of \(ByteSize.exact(length)) needs"
+                    + " \(ByteSize.display(price)) of RAM for its struct pages",
+                because: "\(ByteSize.display(available)) are available",
+                remedy: "create at most --size \(ByteSize.exact(largest)), or one without struct"
+                    + " pages: --mode raw")
+        }
+        listener.note("\(ByteSize.display(price)) of RAM for the struct pages")
+    }
+
+    private func tellPlan(_ device: Device, _ request: CreateRequest) throws(IopmemError) {
+        guard device.isBound else {
+            _ = try bind(
+                BindRequest(
+                    address: request.device, bar: request.bar, force: request.force, dryRun: true))
+            let size =
+                switch request.size {
+                case .max: "as large as the BAR"
+                case .bytes(let bytes): "of \(ByteSize.exact(bytes))"
+                }
+            listener.note("would create a namespace \(size), mode \(request.mode.rawValue)")
+            return
+        }
+        let region = try chooseRegion(for: request)
+        let range = try Extent(of: request, in: region, host: host).range
+        listener.note(
+            "would create a namespace of \(ByteSize.exact(UInt64(range.count))) in \(region.dev)"
+                + " at offset \(ByteSize.exact(range.lowerBound)), mode \(request.mode.rawValue)")
+        guard host.isPrivileged else { return }
+        let control: any RegionControl
+        do throws(Errno) {
+            control = try host.openRegion(region)
+        } catch {
+            throw IopmemError(error, "cannot open \(region.path)")
+        }
+        defer { control.close() }
+        try checkSignatures(request, range, region, control)
+    }
+}
+
+extension Signature {
+    /// How a message names it: `an ext4 file system`.
+    var phrase: String {
+        let kind = kind == .partitionTable ? "partition table" : "signature"
+        let label = label.map { " \"\($0)\"" } ?? ""
+        return "a recognised \(type) \(kind)\(label)"
+    }
+}

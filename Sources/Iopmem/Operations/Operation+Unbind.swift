@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+import IopmemSystem
+import SystemPackage
+
+extension Operation {
+    /// Unbinds a function from iopmem; its namespaces go, its ordinary driver,
+    /// if it has one, gets it back. Fails with `.busy` while one is held.
+    ///
+    /// A function that is not bound to iopmem is left as it is.
+    public func unbind(_ address: PCIAddress, dryRun: Bool) throws(IopmemError) -> Device {
+        let device = try DeviceList(root: host.root).device(at: address)
+        guard device.isBound else {
+            listener.note("\(address) is not bound to iopmem")
+            return device
+        }
+        if dryRun {
+            for namespace in try namespaces(of: device) {
+                listener.note("would destroy \(namespace.dev), leaving its data")
+            }
+            listener.note("would unbind \(address) from iopmem")
+            return device
+        }
+        try requirePrivilege(for: "unbind \(address)")
+        host.holdSignals()
+        try checkpoint()
+        try withRollback(telling: listener) { rollback throws(IopmemError) in
+            let (control, _) = try openDriver(&rollback)
+            // Until it is closed nobody can make a namespace on the device.
+            defer { control.close() }
+            try retire(device, control)
+            try release(device)
+        }
+        return try DeviceList(root: host.root).device(at: address)
+    }
+
+    func namespaces(of device: Device) throws(IopmemError) -> [Namespace] {
+        try Inventory(root: host.root).namespaces.filter { $0.device == device.address }
+    }
+
+    private func retire(_ device: Device, _ control: any DriverControl) throws(IopmemError) {
+        let number = FunctionNumber(device.address)
+        let count = try retryingWhileProbed(
+            { () throws(IopmemError) in try self.namespaces(of: device) },
+            "cannot unbind \(device.address)"
+        ) { () throws(DriverRefusal) in
+            try control.retire(number, revoke: false)
+        }
+        listener.step("\(count) namespaces destroyed, their data left as it was")
+    }
+
+    /// From here on there is no way back: the namespaces are gone.
+    private func release(_ device: Device) throws(IopmemError) {
+        listener.step("unbind \(device.address) from iopmem")
+        try write(
+            "\(device.address)", to: "\(DriverFacts.sysfsPath)/unbind",
+            toDo: "unbind \(device.address) from iopmem")
+        if driverOverride(of: device) == DriverFacts.name {
+            listener.step("clear driver_override of \(device.address)")
+            try write(
+                "\n", to: "\(device.sysfsPath)/driver_override",
+                toDo: "clear driver_override of \(device.address)")
+        }
+        listener.step("offer \(device.address) to its ordinary driver")
+        try write(
+            "\(device.address)", to: "/sys/bus/pci/drivers_probe",
+            toDo: "offer \(device.address) to its ordinary driver")
+    }
+
+    /// Makes a call that the driver refuses while a node is open, again and
+    /// again as long as the only ones who have it open are udev's workers, who
+    /// look at every new or changed disk for a moment.
+    func retryingWhileProbed<Result>(
+        _ namespaces: () throws(IopmemError) -> [Namespace], _ failure: String,
+        _ call: () throws(DriverRefusal) -> Result
+    ) throws(IopmemError) -> Result {
+        let deadline = Deadline(in: patience)
+        var quietAttempts = 0
+        while true {
+            let refusal: DriverRefusal
+            do throws(DriverRefusal) {
+                return try call()
+            } catch {
+                refusal = error
+            }
+            guard refusal.errno == .resourceBusy else { throw IopmemError(refusal, failure) }
+            let usage = BlockUsage(host: host)
+            let held = try namespaces().map { usage.fill($0) }.filter { !$0.holders.isEmpty }
+            let holders = held.flatMap { namespace in
+                namespace.holders.map { (namespace, $0) }
+            }
+            let lasting = holders.filter { !$0.1.isProbe }
+            // Nobody is seen any more: the probe ended between the call and the
+            // look. A holder that cannot be seen, in the kernel or in another
+            // mount namespace, is still there the next times.
+            quietAttempts += holders.isEmpty ? 1 : 0
+            guard lasting.isEmpty, quietAttempts < 3, !deadline.hasPassed else {
+                throw busy(failure, lasting.isEmpty ? holders : lasting, refusal)
+            }
+            listener.step("wait for udev to finish looking at it")
+            try host.waitForUdev(until: deadline)
+            try checkpoint()
+        }
+    }
+
+    private func busy(
+        _ failure: String, _ holders: [(Namespace, Namespace.Holder)], _ refusal: DriverRefusal
+    ) -> IopmemError {
+        guard !holders.isEmpty else {
+            return IopmemError(
+                refusal, failure, remedy: "find who has it open: fuser -vm, lsof; then try again")
+        }
+        let list = holders.map { "\($0.0.dev) is \($0.1.sentence)" }
+        let mount = holders.first { $0.1.kind == "mount" }
+        return IopmemError(
+            .busy, failure, because: list.joined(separator: "; "),
+            remedy: mount.map { "umount \($0.1.name)" } ?? "end that use, then try again")
+    }
+}
+
+extension Namespace.Holder {
+    /// udevd's workers, and the program that a rule may run, open every disk
+    /// for a moment.
+    var isProbe: Bool {
+        kind == "process" && ["(udev-worker)", "systemd-udevd", "udevd", "blkid"].contains(name)
+    }
+
+    /// After "iopmem0n1 is".
+    var sentence: String {
+        switch kind {
+        case "mount", "swap": description
+        case "process": "open in \(name) (pid \(pid ?? 0))"
+        default: "held by \(description)"
+        }
+    }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+public import ArgumentParser
+public import Iopmem
+
+/// `iopmemctl bind`
+public struct Bind: IopmemCommand {
+    /// Its name and help.
+    public static let configuration = CommandConfiguration(
+        commandName: "bind",
+        abstract: "Bind a PCI function to iopmem, so that its memory BARs become regions.",
+        discussion: """
+            A device that is in use is refused, and so is one that has another driver unless \
+            --force is given. If anything fails, or Ctrl-C comes, the old driver is back.
+            """)
+
+    @Argument(help: "The PCI function, written like 0000:03:00.0.")
+    var function: PCIAddress
+
+    @Option(help: "Only this BAR, 0 to 5. Default: every eligible one.")
+    var bar: Int?
+
+    @Option(help: "Whether its contents survive without power: volatile or persistent.")
+    var media: Media = .volatile
+
+    @OptionGroup var change: ChangeOptions
+    @OptionGroup public var output: OutputOptions
+
+    /// For ArgumentParser.
+    public init() {}
+
+    /// Refuses a BAR that no function has.
+    public func validate() throws {
+        try IopmemCommands.validate(bar: bar)
+    }
+
+    /// Binds and shows the device.
+    public func run(in context: Context) throws(IopmemError) {
+        let device = try Operation(on: context.host, telling: context.console).bind(
+            BindRequest(
+                address: function, bar: bar, media: media.rawValue, force: change.force,
+                dryRun: change.dryRun))
+        try context.console.show(DevicesReport(devices: [device]))
+    }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+public import ArgumentParser
+public import Iopmem
+
+/// `iopmemctl destroy`
+public struct Destroy: IopmemCommand {
+    /// Its name and help.
+    public static let configuration = CommandConfiguration(
+        commandName: "destroy",
+        abstract: "Destroy namespaces and wipe the signatures of file systems on them.",
+        discussion: """
+            A namespace that is held is refused, whatever the options. On a terminal each one \
+            is shown and its name has to be typed; scripts use --yes. Where a file system is \
+            recognised --force is needed as well, or --keep-data.
+            """)
+
+    @Argument(help: "Kernel name, user-given name, UUID or path of a namespace.")
+    var names: [String] = []
+
+    @Flag(help: "All namespaces of the machine.")
+    var all = false
+
+    @Flag(help: "Leave the signatures of file systems in the memory.")
+    var keepData = false
+
+    @Flag(help: "Overwrite all of the memory with zeros.")
+    var zero = false
+
+    @OptionGroup var change: ChangeOptions
+    @OptionGroup public var output: OutputOptions
+
+    /// For ArgumentParser.
+    public init() {}
+
+    /// Refuses contradictions.
+    public func validate() throws {
+        guard all != !names.isEmpty else {
+            throw ValidationError("Name the namespaces, or say --all.")
+        }
+        guard !(keepData && zero) else {
+            throw ValidationError("--keep-data and --zero contradict each other.")
+        }
+    }
+
+    /// Destroys what can be destroyed, and reports the rest.
+    public func run(in context: Context) throws(IopmemError) {
+        let inventory = try Inventory(root: context.host.root)
+        let operation = Operation(on: context.host, telling: context.console)
+        let request = DestroyRequest(
+            keepData: keepData, zero: zero, force: change.force, dryRun: change.dryRun)
+        var batch = Batch()
+        var done: [Namespace] = []
+        for name in all ? inventory.namespaces.map(\.dev) : names {
+            try batch.attempt { () throws(IopmemError) in
+                let namespace = try inventory.namespace(named: name, root: context.host.root)
+                guard !done.contains(where: { $0.uuid == namespace.uuid }) else { return }
+                try operation.destroy(namespace, request) { filled throws(IopmemError) in
+                    try confirm(filled, context.console)
+                }
+                if !change.dryRun { done.append(namespace) }
+            }
+        }
+        if batch.hasSuccesses || batch.isEmpty {
+            try context.console.show(NamespacesReport(namespaces: done))
+        }
+        try batch.finish()
+    }
+
+    /// Shows what it is and has its name typed, unless --yes.
+    private func confirm(_ namespace: Namespace, _ console: Console) throws(IopmemError) {
+        guard !change.yes else { return }
+        let filesystem = namespace.filesystem.map { "file system \($0.type)" } ?? "no file system"
+        let question = """
+            \(namespace.dev) \(namespace.name): \(ByteSize.display(namespace.size)), \
+            \(namespace.mode.rawValue), on \(namespace.device) BAR \(namespace.bar), \
+            \(filesystem), UUID \(namespace.uuid)
+            Type \(namespace.dev) to destroy it: 
+            """
+        let answer = try console.answer(to: question)
+        guard answer == namespace.dev else {
+            throw IopmemError(.failed, "\(namespace.dev) was not destroyed", because: "not confirmed")
+        }
+    }
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+import CLibPCI
+import Glibc
+
+/// A PCI function as libpci sees it.
+public struct PCIFunction: Equatable, Sendable {
+    /// The PCI segment.
+    public var domain: UInt32
+    /// The bus.
+    public var bus: UInt8
+    /// The device on the bus.
+    public var device: UInt8
+    /// The function of the device.
+    public var function: UInt8
+    /// The vendor's id.
+    public var vendorID: UInt16
+    /// The device's id.
+    public var deviceID: UInt16
+    /// Base class and subclass, 0x0108 for NVMe.
+    public var classCode: UInt16
+    /// Vendor and device in words, from the PCI id database.
+    public var name: String
+    /// The driver that is bound; nil if there is none.
+    public var driver: String?
+    /// -1 if the platform does not say.
+    public var numaNode: Int
+    /// What the header says it is.
+    public var isBridge: Bool
+    /// Whether the function answers memory accesses (the command register's
+    /// memory space bit).
+    public var decodesMemory: Bool
+    /// The six BARs.
+    public var bars: [PCIBar]
+    /// Which BARs hold the MSI-X table and pending bits; nil where they cannot
+    /// be seen, because only root may read all of the configuration space.
+    public var msixBars: Set<Int>?
+}
+
+/// A base address register with what the kernel assigned to it.
+public struct PCIBar: Equatable, Sendable {
+    /// 0…5.
+    public var index: Int
+    /// The CPU address; 0 if none is assigned.
+    public var start: UInt64
+    /// Bytes; 0 if it is not implemented.
+    public var size: UInt64
+    /// The kernel's IORESOURCE_ flags.
+    public var flags: UInt64
+
+    /// Memory, not I/O ports (IORESOURCE_MEM).
+    public var isMemory: Bool { flags & 0x200 != 0 }
+    /// Reads have no side effects (IORESOURCE_PREFETCH).
+    public var isPrefetchable: Bool { flags & 0x2000 != 0 }
+    /// 64 bits wide, taking the next BAR as well (IORESOURCE_MEM_64).
+    public var is64Bit: Bool { flags & 0x10_0000 != 0 }
+    /// The kernel found no room for it (IORESOURCE_UNSET).
+    public var isUnassigned: Bool { start == 0 || flags & 0x2000_0000 != 0 }
+
+    /// That BAR.
+    public init(index: Int, start: UInt64, size: UInt64, flags: UInt64) {
+        self.index = index
+        self.start = start
+        self.size = size
+        self.flags = flags
+    }
+}
+
+/// libpci could not look at the bus.
+public struct PCIScanError: Error, Equatable, Sendable {
+    /// In libpci's words.
+    public var message: String
+}
+
+extension PCIFunction {
+    /// Every function of the machine, or of a captured tree, in BDF order; none
+    /// where there is no PCI at all.
+    public static func all(root: SystemRoot) throws(PCIScanError) -> [PCIFunction] {
+        let sysfs = "/sys/bus/pci"
+        guard root.exists("\(sysfs)/devices") else { return [] }
+        // A function that is unplugged while libpci reads it makes libpci give
+        // up; the next scan no longer meets it.
+        var attempts = 3
+        while true {
+            do throws(PCIScanError) {
+                return try scan(root.resolve(sysfs), root)
+            } catch {
+                attempts -= 1
+                guard attempts > 0 else { throw error }
+            }
+        }
+    }
+
+    private static func scan(
+        _ sysfs: String, _ root: SystemRoot
+    ) throws(PCIScanError) -> [PCIFunction] {
+        var message = [CChar](repeating: 0, count: 256)
+        guard let access = clibpci_scan(sysfs, &message) else {
+            let bytes = message.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+            throw PCIScanError(message: String(decoding: bytes, as: UTF8.self))
+        }
+        defer { pci_cleanup(access) }
+        var found: [PCIFunction] = []
+        var next = access.pointee.devices
+        while let device = next {
+            found.append(PCIFunction(device, access: access, root: root))
+            next = device.pointee.next
+        }
+        return found.sorted {
+            ($0.domain, $0.bus, $0.device, $0.function)
+                < ($1.domain, $1.bus, $1.device, $1.function)
+        }
+    }
+
+    private init(
+        _ device: UnsafeMutablePointer<pci_dev>, access: UnsafeMutablePointer<pci_access>,
+        root: SystemRoot
+    ) {
+        let fields = device.pointee
+        domain = UInt32(bitPattern: fields.domain)
+        bus = fields.bus
+        self.device = fields.dev
+        function = fields.func
+        vendorID = fields.vendor_id
+        deviceID = fields.device_id
+        classCode = fields.device_class
+        numaNode = Int(fields.numa_node)
+        driver = pci_get_string_property(device, UInt32(PCI_FILL_DRIVER))
+            .map { String(cString: $0) }
+        let header = pci_read_byte(device, PCI_HEADER_TYPE) & 0x7f
+        isBridge = header == PCI_HEADER_TYPE_BRIDGE || header == PCI_HEADER_TYPE_CARDBUS
+        decodesMemory = pci_read_word(device, PCI_COMMAND) & UInt16(PCI_COMMAND_MEMORY) != 0
+        var buffer = [CChar](repeating: 0, count: 256)
+        name = clibpci_name(
+            access, &buffer, Int32(buffer.count), Int32(vendorID), Int32(deviceID)
+        ).map { String(cString: $0) } ?? ""
+        bars = Self.bars(of: fields)
+        msixBars = Self.msixBars(of: device)
+    }
+
+    private static func bars(of fields: pci_dev) -> [PCIBar] {
+        func values<CArray>(_ array: CArray) -> [UInt64] {
+            withUnsafeBytes(of: array) { Array($0.bindMemory(to: UInt64.self).prefix(6)) }
+        }
+        let starts = values(fields.base_addr)
+        let sizes = values(fields.size)
+        let flags = values(fields.flags)
+        return (0..<6).map { index in
+            // libpci leaves the register's own low bits in the address.
+            let mask: UInt64 = flags[index] & 0x100 != 0 ? 0x3 : 0xf
+            return PCIBar(
+                index: index, start: starts[index] & ~mask, size: sizes[index],
+                flags: flags[index])
+        }
+    }
+
+    /// MSI-X table and pending bits: offset 4 and 8 of the capability, whose
+    /// low three bits are the BAR's number (PCI 3.0, 6.8.2).
+    private static func msixBars(of device: UnsafeMutablePointer<pci_dev>) -> Set<Int>? {
+        let hasCapabilities =
+            pci_read_word(device, PCI_STATUS) & UInt16(PCI_STATUS_CAP_LIST) != 0
+        guard hasCapabilities else { return [] }
+        // Others than root may read 64 bytes: the capabilities are behind them.
+        var beyond: UInt8 = 0
+        guard pci_read_block(device, 64, &beyond, 1) == 1 else { return nil }
+        guard
+            let capability = pci_find_cap(
+                device, UInt32(PCI_CAP_ID_MSIX), UInt32(PCI_CAP_NORMAL))
+        else { return [] }
+        let address = Int32(capability.pointee.addr)
+        return [4, 8].reduce(into: []) { found, offset in
+            found.insert(Int(pci_read_long(device, address + offset) & 7))
+        }
+    }
+}
