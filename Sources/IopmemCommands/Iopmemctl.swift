@@ -11,7 +11,7 @@ public struct Iopmemctl: ParsableCommand {
         abstract: "PCIe memory BARs as DAX block devices.",
         version: version,
         subcommands: [
-            Devices.self, Bind.self, Unbind.self, Create.self, List.self, Destroy.self,
+            Devices.self, Bind.self, Unbind.self, Create.self, List.self, Destroy.self, Verify.self,
         ])
 
     /// The version of the tool, the same as the driver's.

@@ -85,7 +85,7 @@ private struct Job: Encodable {
             let seconds = measure.seconds
             io_bytes = measure.bytes
             io_kbytes = measure.bytes / 1024
-            bw_bytes = seconds > 0 ? UInt64(Double(measure.bytes) / seconds) : 0
+            bw_bytes = measure.bytesPerSecond ?? 0
             bw = bw_bytes / 1024
             iops = seconds > 0 ? Double(measure.transfers) / seconds : 0
             runtime = UInt64(seconds * 1000)

@@ -16,6 +16,11 @@ public struct WorkloadResult: Sendable {
         var seconds: Double {
             Double(time.components.seconds) + Double(time.components.attoseconds) / 1e18
         }
+
+        /// Nil where it was too short to say.
+        public var bytesPerSecond: UInt64? {
+            seconds > 0 ? UInt64(Double(bytes) / seconds) : nil
+        }
     }
 
     /// Blocks written.
