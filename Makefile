@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0
+# One door to everything. "make help" says what there is.
+
+# What "make install" uses.
+PREFIX ?= /usr/local
+DESTDIR ?=
+# The kernel whose module is built and installed.
+KERNEL ?= /lib/modules/$(shell uname -r)/build
+
+cache := .cache
+tools := $(cache)/tools/bin
+# Release builds have a folder of their own, since tests are built without optimisation.
+release := swift build -c release --static-swift-stdlib --scratch-path .build-release --quiet
+products := .build-release/release
+
+.DEFAULT_GOAL := help
+.PHONY: help demo shell test build lab module modules fmt check install uninstall \
+	install-module clean bootstrap
+
+help: ## Say what there is to make
+	@echo 'iopmem: PCIe memory BARs as block devices that programs can map.'
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+	@echo
+	@echo 'demo, shell and test work on a fresh Debian 12 with a Swift toolchain, as root.'
+	@echo 'They install packages, download kernels into $(cache), and leave the host kernel alone.'
+
+demo: bootstrap lab ## Show the main job in a virtual machine, step by step (KERNEL_SERIES=7.2)
+	@$(products)/iopmem-lab demo $(if $(KERNEL_SERIES),--kernel $(KERNEL_SERIES))
+
+shell: bootstrap lab ## Boot a simulated memory card and give a prompt (KERNEL_SERIES=7.2)
+	@$(products)/iopmem-lab shell $(if $(KERNEL_SERIES),--kernel $(KERNEL_SERIES))
+
+test: ## Run every test, with and without virtual machines
+	@Tests/run.sh
+
+build: ## Build iopmemctl
+	@echo 'build: iopmemctl' >&2
+	@$(release) --product iopmemctl
+	@mkdir -p $(tools)
+	@install -C $(products)/iopmemctl $(tools)/iopmemctl
+
+# The lab, and what guests run.
+lab: build
+	@echo 'build: the virtual machine lab' >&2
+	@$(release) --product iopmem-guest
+	@install -C $(products)/iopmem-guest $(tools)/iopmem-guest
+	@$(release) --product iopmem-lab
+
+module: ## Build iopmem.ko for the running kernel (KERNEL=/path/to/build)
+	$(MAKE) -C $(KERNEL) M=$(CURDIR)/kmod modules
+
+modules: bootstrap lab ## Build iopmem.ko for every supported kernel, in build roots
+	@$(products)/iopmem-lab prepare
+
+bootstrap:
+	@Tests/VMLab/bootstrap.sh
+
+fmt: ## Format all Swift
+	swift format --in-place --recursive --parallel Package.swift Sources Tests
+
+check: ## Lint Swift and shell
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests
+	shellcheck Tests/run.sh Tests/VMLab/agent.sh Tests/VMLab/bootstrap.sh .ci/run
+
+install: build ## Install iopmemctl and its udev rules below PREFIX (/usr/local)
+	install -D -m 0755 $(products)/iopmemctl $(DESTDIR)$(PREFIX)/sbin/iopmemctl
+	@for rule in $(wildcard udev/*.rules); do \
+		echo install $$rule; \
+		install -D -m 0644 $$rule $(DESTDIR)/etc/udev/rules.d/$${rule##*/}; \
+	done
+
+install-module: module ## Install iopmem.ko for the running kernel
+	$(MAKE) -C $(KERNEL) M=$(CURDIR)/kmod modules_install
+	depmod -a
+
+uninstall: ## Remove what "make install" installed
+	rm -f $(DESTDIR)$(PREFIX)/sbin/iopmemctl
+	rm -f $(addprefix $(DESTDIR)/etc/udev/rules.d/,$(notdir $(wildcard udev/*.rules)))
+
+clean: ## Remove what was built and downloaded
+	rm -rf .build .build-release $(cache)
+	@if [ -d "$(KERNEL)" ]; then $(MAKE) -C $(KERNEL) M=$(CURDIR)/kmod clean; fi

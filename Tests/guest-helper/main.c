@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+// What scenarios need in a guest and no program there does:
+//
+//   iopmem-guest create NODE [FIELD=VALUE...]
+//       The create ioctl with any value in any field, also wrong ones. Prints
+//       the errno's name (OK if none) and the driver's reason.
+//   iopmem-guest hold FILE
+//       Maps a file, prints "mapped", and keeps the mapping until it is killed.
+//   iopmem-guest transfer in|out DRIVE FILE LENGTH
+//       One O_DIRECT read of DRIVE into a shared mapping of FILE, or one write
+//       from there. With "ram" as FILE, to or from anonymous memory.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../../kmod/include/uapi/linux/iopmem.h"
+
+static int fail(const char *what)
+{
+	fprintf(stderr, "iopmem-guest: %s: %s\n", what, strerror(errno));
+	return 1;
+}
+
+static int create(int argc, char **argv)
+{
+	// Room behind the struct, for callers that claim a longer one.
+	union {
+		struct iopmem_namespace_create create;
+		unsigned char bytes[4096];
+	} call = { .create = {
+		.size = sizeof(struct iopmem_namespace_create),
+		.mode = IOPMEM_MODE_FSDAX,
+		.map = IOPMEM_MAP_MEM,
+		.length = IOPMEM_ALIGN,
+		.uuid = { 1 },
+	} };
+	struct iopmem_namespace_create *c = &call.create;
+	int node, status;
+
+	for (int i = 1; i < argc; i++) {
+		char *value = strchr(argv[i], '=');
+		__u64 number;
+
+		if (!value)
+			return fail(argv[i]);
+		*value++ = '\0';
+		number = strtoull(value, NULL, 0);
+		if (!strcmp(argv[i], "size"))
+			c->size = number;
+		else if (!strcmp(argv[i], "flags"))
+			c->flags = number;
+		else if (!strcmp(argv[i], "mode"))
+			c->mode = number;
+		else if (!strcmp(argv[i], "map"))
+			c->map = number;
+		else if (!strcmp(argv[i], "offset"))
+			c->offset = number;
+		else if (!strcmp(argv[i], "length"))
+			c->length = number;
+		else if (!strcmp(argv[i], "id"))
+			c->id = number;
+		else if (!strcmp(argv[i], "reserved"))
+			c->reserved = number;
+		else if (!strcmp(argv[i], "uuid"))
+			memset(c->uuid, number, sizeof(c->uuid));
+		else if (!strcmp(argv[i], "name"))
+			strncpy((char *)c->name, value, sizeof(c->name));
+		else if (!strcmp(argv[i], "tail"))
+			call.bytes[sizeof(*c)] = number;
+		else
+			return fail(argv[i]);
+	}
+	node = open(argv[0], O_RDWR | O_CLOEXEC);
+	if (node < 0)
+		return fail(argv[0]);
+	status = ioctl(node, IOPMEM_IOC_CREATE_NAMESPACE, c);
+	printf("%s %s\n", status ? strerrorname_np(errno) : "OK", (char *)c->reason);
+	return 0;
+}
+
+static int hold(const char *path)
+{
+	int file = open(path, O_RDWR | O_CLOEXEC);
+	volatile char *memory;
+
+	if (file < 0)
+		return fail(path);
+	memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	if (memory == MAP_FAILED)
+		return fail("mmap");
+	// Only a page that was touched is mapped.
+	memory[0] = memory[0];
+	close(file);
+	puts("mapped");
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
+static int transfer(char **argv)
+{
+	int into = !strcmp(argv[0], "in");
+	size_t length = strtoull(argv[3], NULL, 0);
+	int drive = open(argv[1], (into ? O_RDONLY : O_WRONLY) | O_DIRECT | O_CLOEXEC);
+	int file = -1, flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	char *memory;
+
+	if (drive < 0)
+		return fail(argv[1]);
+	if (strcmp(argv[2], "ram")) {
+		flags = MAP_SHARED;
+		file = open(argv[2], O_RDWR | O_CLOEXEC);
+		if (file < 0)
+			return fail(argv[2]);
+	}
+	memory = mmap(NULL, length, PROT_READ | PROT_WRITE, flags, file, 0);
+	if (memory == MAP_FAILED)
+		return fail("mmap");
+	for (size_t done = 0; done < length;) {
+		ssize_t count = into ? pread(drive, memory + done, length - done, done)
+				     : pwrite(drive, memory + done, length - done, done);
+
+		if (count <= 0)
+			return fail(into ? "read" : "write");
+		done += count;
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc >= 3 && !strcmp(argv[1], "create"))
+		return create(argc - 2, argv + 2);
+	if (argc == 3 && !strcmp(argv[1], "hold"))
+		return hold(argv[2]);
+	if (argc == 6 && !strcmp(argv[1], "transfer"))
+		return transfer(argv + 2);
+	fprintf(stderr, "iopmem-guest: wrong arguments\n");
+	return 64;
+}
