@@ -10,18 +10,28 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-// Where the error handler goes back to; set only while libpci scans.
-static __thread jmp_buf clibpci_escape;
-static __thread char clibpci_message[256];
+struct clibpci_guard {
+	jmp_buf escape;
+	char message[256];
+};
+
+// Where the error handler goes back to; used only while libpci scans. Inside a
+// function, because Swift emits a header's functions but not its variables.
+static inline struct clibpci_guard *clibpci_guard(void)
+{
+	static __thread struct clibpci_guard guard;
+
+	return &guard;
+}
 
 __attribute__((noreturn)) static inline void clibpci_error(char *format, ...)
 {
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(clibpci_message, sizeof(clibpci_message), format, arguments);
+	vsnprintf(clibpci_guard()->message, sizeof(clibpci_guard()->message), format, arguments);
 	va_end(arguments);
-	longjmp(clibpci_escape, 1);
+	longjmp(clibpci_guard()->escape, 1);
 }
 
 static inline void clibpci_silence(char *format, ...)
@@ -34,7 +44,8 @@ static inline void clibpci_silence(char *format, ...)
 // sentence to message, which has room for 256 bytes, if libpci gives up: a
 // function went away meanwhile, or there is no such directory. What libpci had
 // allocated until then is lost; it does not say which parts are whole.
-static inline struct pci_access *clibpci_scan(const char *sysfs, char *message)
+// Not inlined: a Swift caller must not be a function that returns twice.
+__attribute__((noinline)) static struct pci_access *clibpci_scan(const char *sysfs, char *message)
 {
 	struct pci_access *volatile access = pci_alloc();
 	struct pci_dev *function;
@@ -43,8 +54,9 @@ static inline struct pci_access *clibpci_scan(const char *sysfs, char *message)
 	access->error = clibpci_error;
 	access->warning = clibpci_silence;
 	pci_set_param(access, (char *)"sysfs.path", (char *)sysfs);
-	if (setjmp(clibpci_escape)) {
-		snprintf(message, sizeof(clibpci_message), "%s", clibpci_message);
+	if (setjmp(clibpci_guard()->escape)) {
+		snprintf(message, sizeof(clibpci_guard()->message), "%s",
+			 clibpci_guard()->message);
 		return NULL;
 	}
 	pci_init(access);

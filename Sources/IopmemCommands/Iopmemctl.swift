@@ -56,9 +56,7 @@ public struct Iopmemctl: ParsableCommand {
     /// The console of a command line that may not have parsed: only the form of
     /// errors matters then.
     private static func console(for arguments: [String]) -> Console {
-        var options = OutputOptions()
-        options.format = wantsJSON(arguments) ? .json : .table
-        return .standard(options)
+        .standard(format: wantsJSON(arguments) ? .json : .table)
     }
 
     static func wantsJSON(_ arguments: [String]) -> Bool {

@@ -11,7 +11,9 @@ public struct OutputOptions: ParsableArguments {
         case json
     }
 
-    @Option(name: [.short, .customLong("output")], help: "Form of the result: table or json.")
+    @Option(
+        name: [.customShort("o"), .customLong("output")],
+        help: ArgumentHelp("Form of the result: table or json.", valueName: "format"))
     public var format: Format = .table
 
     @Flag(name: .shortAndLong, help: "Say on stderr what is done, step by step.")

@@ -5,6 +5,14 @@ import Iopmem
 extension Console {
     /// The process's own stdout, stderr and terminal.
     public static func standard(_ options: OutputOptions) -> Console {
+        var console = standard(format: options.format)
+        console.isVerbose = options.verbose
+        console.isQuiet = options.quiet
+        return console
+    }
+
+    /// The same for a command line that may not have parsed.
+    static func standard(format: OutputOptions.Format) -> Console {
         let hasTerminal = isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1
         var console = Console(
             writeResult: writeToStandardOutput, writeTalk: writeToStandardError,
@@ -13,9 +21,7 @@ extension Console {
                 writeToStandardError(question)
                 return readLine()
             })
-        console.format = options.format
-        console.isVerbose = options.verbose
-        console.isQuiet = options.quiet
+        console.format = format
         console.isStyled = isatty(STDOUT_FILENO) == 1 && getenv("NO_COLOR") == nil
         return console
     }
