@@ -73,7 +73,7 @@ static void iopmem_submit_bio(struct bio *bio)
 	bio_endio(bio);
 }
 
-static IOPMEM_DISK_OPEN(iopmem_open, opened)
+static IOPMEM_DISK_OPEN(iopmem_open)
 {
 	struct iopmem_namespace *ns = iopmem_opened_disk(opened)->private_data;
 	int error = 0;
@@ -90,9 +90,9 @@ static IOPMEM_DISK_OPEN(iopmem_open, opened)
 	return error;
 }
 
-static IOPMEM_DISK_RELEASE(iopmem_release, disk)
+static IOPMEM_DISK_RELEASE(iopmem_release)
 {
-	struct iopmem_namespace *ns = disk->private_data;
+	struct iopmem_namespace *ns = released->private_data;
 
 	spin_lock(&ns->open_lock);
 	ns->openers--;

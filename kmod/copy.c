@@ -75,9 +75,9 @@ int iopmem_flush(struct iopmem_namespace *ns)
 {
 	const u64 *last = ns->base + ns->size - sizeof(u64);
 
-	wmb();
+	wmb();	/* combining buffers drain before the read leaves */
 	(void)READ_ONCE(*last);
-	rmb();
+	rmb();	/* the read is back before anything that follows */
 	if (!pci_device_is_present(ns->region->idev->pdev))
 		return -EIO;
 	atomic64_inc(&ns->flushes);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * iopmem: what the files of the driver share.
+ * What the files of the driver share.
  *
  * Objects, each owning the next:
  *
@@ -18,8 +18,9 @@
  *     disk->open_mutex        taken by the block layer in add and del
  *       iopmem_namespace.open_lock   state and openers; a spin lock, leaf
  *     iopmem_registry_lock    names and UUIDs of all namespaces, leaf
- *   iopmem_devices_lock       list of devices and prepared binds, leaf: never
- *                             held while a device's lock is taken
+ *   iopmem_devices_lock       list of bound devices, leaf: never held while a
+ *                             device's lock is taken
+ *   iopmem_binds_lock         list of prepared binds, leaf likewise
  *
  * sysfs show functions take none of them, because device_del() waits for
  * readers while iopmem_device.lock is held.
@@ -62,7 +63,7 @@ struct iopmem_device {
 	struct pci_dev *pdev;
 	struct kref ref;
 	struct list_head entry;
-	struct mutex lock;
+	struct mutex lock;	/* all below this device */
 	bool dead;
 	const struct file *retired_by;
 	struct iopmem_region *regions[IOPMEM_BARS];
@@ -153,7 +154,7 @@ struct iopmem_namespace {
 	struct dax_device *dax;
 	struct gendisk *disk;
 
-	spinlock_t open_lock;
+	spinlock_t open_lock;	/* the next four */
 	enum iopmem_state state;
 	unsigned int openers;
 	char opener[TASK_COMM_LEN];
@@ -183,26 +184,24 @@ struct iopmem_revocation {
 	struct list_head supers;
 };
 
-/* main.c: the control node, and the words for a refusal */
-__printf(3, 4) int iopmem_refuse(char *reason, int error, const char *fmt, ...);
+/* main.c: the words for a refusal, and what every ioctl does */
+__printf(3, 4)
+int iopmem_refuse(char *reason, int error, const char *fmt, ...);
 int iopmem_copy_arg(void *arg, size_t known, size_t first, const void __user *user,
 		    u32 *size, char *reason);
 int iopmem_return_arg(void __user *user, const void *arg, size_t known, u32 size);
 long iopmem_get_version(void __user *user);
 bool iopmem_is_zero(const void *p, size_t n);
 
+/* control.c: the control node, and what it asks of a probe */
+void iopmem_bind_asked(struct pci_dev *pdev, struct iopmem_device_bind *arg);
+void iopmem_bind_report(struct pci_dev *pdev, const struct iopmem_bind_result *result);
+int iopmem_control_init(void);
+void iopmem_control_exit(void);
+
 /* pci.c: devices */
-struct iopmem_bind_request {
-	struct list_head entry;
-	const struct file *owner;
-	struct iopmem_device_bind arg;
-	struct iopmem_bind_result result;
-	bool done;
-};
-int iopmem_prepare_bind(const struct file *owner, struct iopmem_device_bind *arg);
-int iopmem_bind_outcome(const struct file *owner, struct iopmem_bind_result *arg);
-int iopmem_retire_device(const struct file *owner, struct iopmem_device_retire *arg);
-void iopmem_control_closed(const struct file *owner);
+struct iopmem_device *iopmem_device_find(u32 domain, u8 bus, u8 devfn);
+struct iopmem_device *iopmem_device_find_retired(const struct file *owner);
 void iopmem_device_get(struct iopmem_device *idev);
 void iopmem_device_put(struct iopmem_device *idev);
 int iopmem_pci_init(void);

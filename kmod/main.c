@@ -2,10 +2,8 @@
 /*
  * iopmem: PCIe memory BARs as DAX block devices.
  *
- * The module, its control node, and what every ioctl shares.
+ * The module, and what every ioctl shares.
  */
-#include <linux/fs.h>
-#include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/uaccess.h>
 
@@ -94,123 +92,6 @@ long iopmem_get_version(void __user *user)
 	return iopmem_return_arg(user, &arg, sizeof(arg), size);
 }
 
-static long control_prepare_bind(struct file *file, void __user *user)
-{
-	struct iopmem_device_bind arg;
-	u32 size;
-	int error, fault;
-
-	error = iopmem_copy_arg(&arg, sizeof(arg), IOPMEM_DEVICE_BIND_SIZE_VER0, user, &size,
-				arg.reason);
-	if (error)
-		return error;
-	if (arg.flags & ~IOPMEM_DEVICE_BIND_F_FORCE)
-		error = iopmem_refuse(arg.reason, -EINVAL, "unknown flags 0x%x",
-				      arg.flags & ~IOPMEM_DEVICE_BIND_F_FORCE);
-	else if (!iopmem_is_zero(arg.reserved, sizeof(arg.reserved)))
-		error = iopmem_refuse(arg.reason, -EINVAL, "reserved fields are not zero");
-	else if (arg.media > IOPMEM_MEDIA_PERSISTENT)
-		error = iopmem_refuse(arg.reason, -EINVAL, "unknown media %u", arg.media);
-	else if (!arg.bar_mask)
-		error = iopmem_refuse(arg.reason, -EINVAL, "the BAR mask is empty");
-	else
-		error = iopmem_prepare_bind(file, &arg);
-	fault = iopmem_return_arg(user, &arg, sizeof(arg), size);
-	return error ?: fault;
-}
-
-static long control_bind_result(struct file *file, void __user *user)
-{
-	struct iopmem_bind_result *arg;
-	u32 size;
-	int error;
-
-	arg = kzalloc(sizeof(*arg), GFP_KERNEL);
-	if (!arg)
-		return -ENOMEM;
-	error = iopmem_copy_arg(arg, sizeof(*arg), IOPMEM_BIND_RESULT_SIZE_VER0, user, &size, NULL);
-	if (!error && arg->flags)
-		error = -EINVAL;
-	if (!error)
-		error = iopmem_bind_outcome(file, arg);
-	if (!error)
-		error = iopmem_return_arg(user, arg, sizeof(*arg), size);
-	kfree(arg);
-	return error;
-}
-
-static long control_retire_device(struct file *file, void __user *user)
-{
-	struct iopmem_device_retire arg;
-	u32 size;
-	int error, fault;
-
-	error = iopmem_copy_arg(&arg, sizeof(arg), IOPMEM_DEVICE_RETIRE_SIZE_VER0, user, &size,
-				arg.reason);
-	if (error)
-		return error;
-	arg.destroyed = 0;
-	if (arg.flags & ~IOPMEM_DEVICE_RETIRE_F_REVOKE)
-		error = iopmem_refuse(arg.reason, -EINVAL, "unknown flags 0x%x",
-				      arg.flags & ~IOPMEM_DEVICE_RETIRE_F_REVOKE);
-	else if (arg.reserved0 || arg.reserved)
-		error = iopmem_refuse(arg.reason, -EINVAL, "reserved fields are not zero");
-	else
-		error = iopmem_retire_device(file, &arg);
-	fault = iopmem_return_arg(user, &arg, sizeof(arg), size);
-	return error ?: fault;
-}
-
-static long control_ioctl(struct file *file, unsigned int cmd, unsigned long value)
-{
-	void __user *user = (void __user *)value;
-
-	switch (cmd) {
-	case IOPMEM_IOC_GET_VERSION:
-		return iopmem_get_version(user);
-	case IOPMEM_IOC_PREPARE_BIND:
-		return control_prepare_bind(file, user);
-	case IOPMEM_IOC_GET_BIND_RESULT:
-		return control_bind_result(file, user);
-	case IOPMEM_IOC_RETIRE_DEVICE:
-		return control_retire_device(file, user);
-	default:
-		return -ENOTTY;
-	}
-}
-
-static int control_release(struct inode *inode, struct file *file)
-{
-	iopmem_control_closed(file);
-	return 0;
-}
-
-/*
- * The permission is checked at open, by the node's mode; the capability as
- * well, so that a careless chmod or a file descriptor from a user namespace
- * does not hand out the hardware.
- */
-static int control_open(struct inode *inode, struct file *file)
-{
-	return capable(CAP_SYS_ADMIN) ? 0 : -EPERM;
-}
-
-static const struct file_operations control_fops = {
-	.owner		= THIS_MODULE,
-	.open		= control_open,
-	.release	= control_release,
-	.unlocked_ioctl	= control_ioctl,
-	.compat_ioctl	= compat_ptr_ioctl,
-	.llseek		= noop_llseek,
-};
-
-static struct miscdevice control = {
-	.minor	= MISC_DYNAMIC_MINOR,
-	.name	= "iopmem-control",
-	.fops	= &control_fops,
-	.mode	= 0600,
-};
-
 static int __init iopmem_init(void)
 {
 	int error;
@@ -225,7 +106,7 @@ static int __init iopmem_init(void)
 	error = iopmem_region_init();
 	if (error)
 		return error;
-	error = misc_register(&control);
+	error = iopmem_control_init();
 	if (error)
 		goto out_region;
 	error = iopmem_pci_init();
@@ -234,7 +115,7 @@ static int __init iopmem_init(void)
 	return 0;
 
 out_control:
-	misc_deregister(&control);
+	iopmem_control_exit();
 out_region:
 	iopmem_region_exit();
 	return error;
@@ -243,7 +124,7 @@ out_region:
 static void __exit iopmem_exit(void)
 {
 	iopmem_pci_exit();
-	misc_deregister(&control);
+	iopmem_control_exit();
 	iopmem_region_exit();
 }
 

@@ -57,10 +57,11 @@ static int check_name(const u8 *name, char *reason)
 
 		if (!alnum && (!i || !strchr("._-", name[i])))
 			return iopmem_refuse(reason, -EINVAL,
-					     "the name has a character outside [A-Za-z0-9][A-Za-z0-9._-]*");
+					     "the name is not of the form [A-Za-z0-9][A-Za-z0-9._-]*");
 	}
 	if (!strncmp(name, "iopmem", 6) && isdigit(name[6]))
-		return iopmem_refuse(reason, -EINVAL, "the name %s looks like a kernel name", name);
+		return iopmem_refuse(reason, -EINVAL, "the name %s looks like a kernel name",
+				     name);
 	return 0;
 }
 
@@ -76,17 +77,21 @@ static int check_mode(const struct iopmem_namespace_create *arg, char *reason)
 		break;
 	case IOPMEM_MODE_DEVDAX:
 	case IOPMEM_MODE_P2PDMA:
-		return iopmem_refuse(reason, -EOPNOTSUPP, "driver " IOPMEM_VERSION " has no mode %s",
+		return iopmem_refuse(reason, -EOPNOTSUPP,
+				     "driver " IOPMEM_VERSION " has no mode %s",
 				     iopmem_mode_name(arg->mode));
 	default:
 		return iopmem_refuse(reason, -EINVAL, "unknown mode %u", arg->mode);
 	}
-	if (arg->mode == IOPMEM_MODE_RAW)
-		return arg->map ? iopmem_refuse(reason, -EINVAL, "mode raw has no struct pages to map")
-				: 0;
+	if (arg->mode == IOPMEM_MODE_RAW) {
+		if (arg->map)
+			return iopmem_refuse(reason, -EINVAL,
+					     "mode raw has no struct pages to map");
+		return 0;
+	}
 	if (arg->map == IOPMEM_MAP_DEV)
-		return iopmem_refuse(reason, -EOPNOTSUPP,
-				     "driver " IOPMEM_VERSION " cannot keep struct pages on the device");
+		return iopmem_refuse(reason, -EOPNOTSUPP, "driver " IOPMEM_VERSION
+				     " cannot keep struct pages on the device");
 	if (arg->map != IOPMEM_MAP_MEM)
 		return iopmem_refuse(reason, -EINVAL, "unknown map %u", arg->map);
 	return 0;
@@ -198,7 +203,7 @@ static int choose_id(struct iopmem_region *region, struct iopmem_namespace_creat
 static struct iopmem_namespace *alloc_namespace(struct iopmem_region *region,
 						const struct iopmem_namespace_create *arg)
 {
-	struct iopmem_namespace *ns = kzalloc(sizeof(*ns), GFP_KERNEL);
+	struct iopmem_namespace *ns = kzalloc_obj(*ns);
 
 	if (!ns)
 		return NULL;
@@ -310,7 +315,8 @@ int iopmem_namespace_close_doors(struct iopmem_namespace *ns, bool revoke, char 
 
 	spin_lock(&ns->open_lock);
 	if (ns->openers && !revoke)
-		error = iopmem_refuse(reason, -EBUSY, "%s is open or mounted (%u times, last by %s[%d])",
+		error = iopmem_refuse(reason, -EBUSY,
+				      "%s is open or mounted (%u times, last by %s[%d])",
 				      dev_name(&ns->dev), ns->openers, ns->opener, ns->opener_pid);
 	else
 		WRITE_ONCE(ns->state, IOPMEM_DYING);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * PCI functions: which BARs can be regions, binding, and unbinding.
+ * PCI functions: which BARs can be regions, probe and remove.
  */
 #include <linux/module.h>
 #include <linux/memory_hotplug.h>
@@ -9,10 +9,8 @@
 
 #include "iopmem.h"
 
-/* Bound devices and prepared binds; see the lock order in iopmem.h. */
 static DEFINE_MUTEX(iopmem_devices_lock);
 static LIST_HEAD(iopmem_devices);
-static LIST_HEAD(iopmem_binds);
 
 static void device_free(struct kref *ref)
 {
@@ -59,7 +57,8 @@ static int judge_bar(struct pci_dev *pdev, int bar, bool force, char *reason)
 	if (!(flags & IORESOURCE_MEM))
 		return iopmem_refuse(reason, -ENOTTY, "I/O ports, not memory");
 	if (size < IOPMEM_ALIGN)
-		return iopmem_refuse(reason, -EFBIG, "too small: %llu bytes, at least %llu are needed",
+		return iopmem_refuse(reason, -EFBIG,
+				     "too small: %llu bytes, at least %llu are needed",
 				     (u64)size, IOPMEM_ALIGN);
 	if (!start || flags & IORESOURCE_UNSET)
 		return iopmem_refuse(reason, -EADDRNOTAVAIL,
@@ -86,26 +85,41 @@ static int judge_bar(struct pci_dev *pdev, int bar, bool force, char *reason)
 	return 0;
 }
 
-/* What was prepared for this function, or NULL. Under iopmem_devices_lock. */
-static struct iopmem_bind_request *find_bind(u32 domain, u8 bus, u8 devfn)
+/* The bound device with that address, with a reference, or NULL. */
+struct iopmem_device *iopmem_device_find(u32 domain, u8 bus, u8 devfn)
 {
-	struct iopmem_bind_request *bind;
+	struct iopmem_device *idev, *found = NULL;
 
-	list_for_each_entry(bind, &iopmem_binds, entry)
-		if (bind->arg.domain == domain && bind->arg.bus == bus && bind->arg.devfn == devfn)
-			return bind;
-	return NULL;
+	mutex_lock(&iopmem_devices_lock);
+	list_for_each_entry(idev, &iopmem_devices, entry) {
+		struct pci_dev *pdev = idev->pdev;
+
+		if (pci_domain_nr(pdev->bus) == domain && pdev->bus->number == bus &&
+		    pdev->devfn == devfn) {
+			iopmem_device_get(idev);
+			found = idev;
+			break;
+		}
+	}
+	mutex_unlock(&iopmem_devices_lock);
+	return found;
 }
 
-static struct iopmem_device *find_device(u32 domain, u8 bus, u8 devfn)
+/* The first device that @owner retired, with a reference. */
+struct iopmem_device *iopmem_device_find_retired(const struct file *owner)
 {
-	struct iopmem_device *idev;
+	struct iopmem_device *idev, *found = NULL;
 
-	list_for_each_entry(idev, &iopmem_devices, entry)
-		if (pci_domain_nr(idev->pdev->bus) == domain && idev->pdev->bus->number == bus &&
-		    idev->pdev->devfn == devfn)
-			return idev;
-	return NULL;
+	mutex_lock(&iopmem_devices_lock);
+	list_for_each_entry(idev, &iopmem_devices, entry) {
+		if (READ_ONCE(idev->retired_by) == owner) {
+			iopmem_device_get(idev);
+			found = idev;
+			break;
+		}
+	}
+	mutex_unlock(&iopmem_devices_lock);
+	return found;
 }
 
 static void destroy_regions(struct iopmem_device *idev)
@@ -175,12 +189,11 @@ static int iopmem_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct iopmem_device_bind arg = { .bar_mask = IOPMEM_BAR_MASK_ALL };
 	struct iopmem_bind_result *result;
-	struct iopmem_bind_request *bind;
 	struct iopmem_device *idev;
 	int error;
 
-	result = kzalloc(sizeof(*result), GFP_KERNEL);
-	idev = kzalloc(sizeof(*idev), GFP_KERNEL);
+	result = kzalloc_obj(*result);
+	idev = kzalloc_obj(*idev);
 	if (!result || !idev) {
 		kfree(result);
 		kfree(idev);
@@ -190,11 +203,7 @@ static int iopmem_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	kref_init(&idev->ref);
 	mutex_init(&idev->lock);
 
-	mutex_lock(&iopmem_devices_lock);
-	bind = find_bind(pci_domain_nr(pdev->bus), pdev->bus->number, pdev->devfn);
-	if (bind && !bind->done)
-		arg = bind->arg;
-	mutex_unlock(&iopmem_devices_lock);
+	iopmem_bind_asked(pdev, &arg);
 
 	if (pdev->hdr_type != PCI_HEADER_TYPE_NORMAL)
 		error = iopmem_refuse(result->reason, -EINVAL, "%s is a bridge", pci_name(pdev));
@@ -222,13 +231,7 @@ out_regions:
 out_report:
 	result->error = -error;
 	log_verdicts(pdev, result);
-	mutex_lock(&iopmem_devices_lock);
-	bind = find_bind(pci_domain_nr(pdev->bus), pdev->bus->number, pdev->devfn);
-	if (bind && !bind->done) {
-		bind->result = *result;
-		bind->done = true;
-	}
-	mutex_unlock(&iopmem_devices_lock);
+	iopmem_bind_report(pdev, result);
 	kfree(result);
 	if (error)
 		iopmem_device_put(idev);
@@ -249,190 +252,6 @@ static void iopmem_remove(struct pci_dev *pdev)
 	destroy_regions(idev);
 	pci_disable_device(pdev);
 	iopmem_device_put(idev);
-}
-
-/**
- * iopmem_prepare_bind - say how the next probe of a function shall go
- * @owner:	the open control file
- * @arg:	checked but for the function's existence
- */
-int iopmem_prepare_bind(const struct file *owner, struct iopmem_device_bind *arg)
-{
-	struct iopmem_bind_request *bind, *other, *next;
-	struct pci_dev *pdev;
-	int error = 0;
-
-	pdev = pci_get_domain_bus_and_slot(arg->domain, arg->bus, arg->devfn);
-	if (!pdev)
-		return iopmem_refuse(arg->reason, -ENODEV, "there is no function %04x:%02x:%02x.%x",
-				     arg->domain, arg->bus, PCI_SLOT(arg->devfn),
-				     PCI_FUNC(arg->devfn));
-	bind = kzalloc(sizeof(*bind), GFP_KERNEL);
-	if (!bind) {
-		error = -ENOMEM;
-		goto out_pdev;
-	}
-	bind->owner = owner;
-	bind->arg = *arg;
-
-	mutex_lock(&iopmem_devices_lock);
-	other = find_bind(arg->domain, arg->bus, arg->devfn);
-	if (find_device(arg->domain, arg->bus, arg->devfn))
-		error = iopmem_refuse(arg->reason, -EALREADY, "%s is bound to iopmem already",
-				      pci_name(pdev));
-	else if (other && other->owner != owner)
-		error = iopmem_refuse(arg->reason, -EBUSY, "%s is being bound by somebody else",
-				      pci_name(pdev));
-	if (!error) {
-		/* One preparation an open file: a new one replaces the old. */
-		list_for_each_entry_safe(other, next, &iopmem_binds, entry) {
-			if (other->owner == owner) {
-				list_del(&other->entry);
-				kfree(other);
-			}
-		}
-		list_add_tail(&bind->entry, &iopmem_binds);
-	}
-	mutex_unlock(&iopmem_devices_lock);
-	if (error)
-		kfree(bind);
-out_pdev:
-	pci_dev_put(pdev);
-	return error;
-}
-
-/* Return: 0; -ENOENT nothing was prepared; -EAGAIN it was not probed yet. */
-int iopmem_bind_outcome(const struct file *owner, struct iopmem_bind_result *arg)
-{
-	struct iopmem_bind_request *bind;
-	u32 size = arg->size;
-	int error = -ENOENT;
-
-	mutex_lock(&iopmem_devices_lock);
-	list_for_each_entry(bind, &iopmem_binds, entry) {
-		if (bind->owner != owner)
-			continue;
-		error = bind->done ? 0 : -EAGAIN;
-		if (!error) {
-			*arg = bind->result;
-			arg->size = size;
-		}
-		break;
-	}
-	mutex_unlock(&iopmem_devices_lock);
-	return error;
-}
-
-static int close_all_doors(struct iopmem_device *idev, bool revoke, char *reason)
-{
-	struct iopmem_namespace *ns, *undo;
-	int bar, error;
-
-	for (bar = 0; bar < IOPMEM_BARS; bar++) {
-		if (!idev->regions[bar])
-			continue;
-		list_for_each_entry(ns, &idev->regions[bar]->namespaces, entry) {
-			error = iopmem_namespace_close_doors(ns, revoke, reason);
-			if (error)
-				goto out_undo;
-		}
-	}
-	return 0;
-
-out_undo:
-	for (; bar >= 0; bar--) {
-		if (!idev->regions[bar])
-			continue;
-		list_for_each_entry(undo, &idev->regions[bar]->namespaces, entry)
-			iopmem_namespace_open_doors(undo);
-	}
-	return error;
-}
-
-/**
- * iopmem_retire_device - destroy all namespaces of a device, or none
- * @owner:	the open control file, until whose end no new one can be made
- * @arg:	which, and how
- */
-int iopmem_retire_device(const struct file *owner, struct iopmem_device_retire *arg)
-{
-	struct iopmem_namespace *ns, *next;
-	struct iopmem_device *idev;
-	int bar, error = 0;
-
-	mutex_lock(&iopmem_devices_lock);
-	idev = find_device(arg->domain, arg->bus, arg->devfn);
-	if (idev)
-		iopmem_device_get(idev);
-	mutex_unlock(&iopmem_devices_lock);
-	if (!idev)
-		return iopmem_refuse(arg->reason, -ENODEV, "%04x:%02x:%02x.%x is not bound to iopmem",
-				     arg->domain, arg->bus, PCI_SLOT(arg->devfn),
-				     PCI_FUNC(arg->devfn));
-
-	mutex_lock(&idev->lock);
-	if (idev->dead)
-		error = iopmem_refuse(arg->reason, -ENODEV, "the device is gone");
-	else if (idev->retired_by && idev->retired_by != owner)
-		error = iopmem_refuse(arg->reason, -EBUSY, "%s is being unbound by somebody else",
-				      pci_name(idev->pdev));
-	else
-		error = close_all_doors(idev, arg->flags & IOPMEM_DEVICE_RETIRE_F_REVOKE,
-					arg->reason);
-	if (!error) {
-		idev->retired_by = owner;
-		for (bar = 0; bar < IOPMEM_BARS; bar++) {
-			if (!idev->regions[bar])
-				continue;
-			list_for_each_entry_safe(ns, next, &idev->regions[bar]->namespaces, entry) {
-				iopmem_namespace_teardown(ns, NULL, 0);
-				arg->destroyed++;
-			}
-		}
-	}
-	mutex_unlock(&idev->lock);
-	iopmem_device_put(idev);
-	return error;
-}
-
-/* The first device that @owner retired, with a reference. */
-static struct iopmem_device *find_retired(const struct file *owner)
-{
-	struct iopmem_device *idev, *found = NULL;
-
-	mutex_lock(&iopmem_devices_lock);
-	list_for_each_entry(idev, &iopmem_devices, entry) {
-		if (READ_ONCE(idev->retired_by) == owner) {
-			iopmem_device_get(idev);
-			found = idev;
-			break;
-		}
-	}
-	mutex_unlock(&iopmem_devices_lock);
-	return found;
-}
-
-/* Whatever the file prepared or retired ends with it, also when its owner died. */
-void iopmem_control_closed(const struct file *owner)
-{
-	struct iopmem_bind_request *bind, *next;
-	struct iopmem_device *idev;
-
-	mutex_lock(&iopmem_devices_lock);
-	list_for_each_entry_safe(bind, next, &iopmem_binds, entry) {
-		if (bind->owner == owner) {
-			list_del(&bind->entry);
-			kfree(bind);
-		}
-	}
-	mutex_unlock(&iopmem_devices_lock);
-
-	while ((idev = find_retired(owner))) {
-		mutex_lock(&idev->lock);
-		WRITE_ONCE(idev->retired_by, NULL);
-		mutex_unlock(&idev->lock);
-		iopmem_device_put(idev);
-	}
 }
 
 /*

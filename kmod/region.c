@@ -208,7 +208,7 @@ struct iopmem_region *iopmem_region_create(struct iopmem_device *idev, int bar, 
 	struct iopmem_region *region;
 	int error;
 
-	region = kzalloc(sizeof(*region), GFP_KERNEL);
+	region = kzalloc_obj(*region);
 	if (!region)
 		return ERR_PTR(iopmem_refuse(reason, -ENOMEM, "out of memory"));
 	region->idev = idev;

@@ -128,7 +128,9 @@ static void drop_inode(struct inode *inode)
 	filemap_invalidate_unlock(inode->i_mapping);
 }
 
-static void for_each_dax_inode(struct super_block *sb, void (*fn)(struct inode *))
+typedef void (*inode_fn)(struct inode *inode);
+
+static void walk_dax_inodes(struct super_block *sb, inode_fn fn)
 {
 	struct inode *inode, *previous = NULL;
 
@@ -148,12 +150,12 @@ static void for_each_dax_inode(struct super_block *sb, void (*fn)(struct inode *
 	iput(previous);
 }
 
-static void for_each_super(struct iopmem_revocation *rev, void (*fn)(struct inode *))
+static void walk_supers(struct iopmem_revocation *rev, inode_fn fn)
 {
 	struct held_super *held;
 
 	list_for_each_entry(held, &rev->supers, entry)
-		for_each_dax_inode(held->sb, fn);
+		walk_dax_inodes(held->sb, fn);
 }
 
 static void wait_until_idle(struct iopmem_namespace *ns, struct iopmem_revocation *rev)
@@ -171,7 +173,7 @@ static void wait_until_idle(struct iopmem_namespace *ns, struct iopmem_revocatio
 		msleep(pause);
 		pause = min(pause * 2, 500u);
 		hold_supers_of_pages(ns, rev);
-		for_each_super(rev, zap_inode);
+		walk_supers(rev, zap_inode);
 	}
 }
 
@@ -191,9 +193,9 @@ void iopmem_revoke(struct iopmem_namespace *ns, struct iopmem_revocation *rev)
 
 	hold_supers_of_disk(ns, rev);
 	hold_supers_of_pages(ns, rev);
-	for_each_super(rev, zap_inode);
+	walk_supers(rev, zap_inode);
 	wait_until_idle(ns, rev);
-	for_each_super(rev, drop_inode);
+	walk_supers(rev, drop_inode);
 }
 
 /* After del_gendisk(), before the pages go: this may be the last unmount. */

@@ -11,8 +11,14 @@
 #include <linux/device.h>
 #include <linux/pagemap.h>
 #include <linux/pci.h>
+#include <linux/slab.h>
 #ifdef IOPMEM_HAVE_dax_pfn_t
 #include <linux/pfn_t.h>
+#endif
+
+/* v7.0: allocation by object (linux/slab.h) */
+#ifndef kzalloc_obj
+#define kzalloc_obj(object)	kzalloc(sizeof(object), GFP_KERNEL)
 #endif
 
 /* class and device type callbacks take a const device */
@@ -24,13 +30,13 @@
 
 /* block_device_operations.open and .release */
 #ifdef IOPMEM_HAVE_disk_open_gendisk
-#define IOPMEM_DISK_OPEN(fn, disk)	int fn(struct gendisk *disk, blk_mode_t mode)
-#define IOPMEM_DISK_RELEASE(fn, disk)	void fn(struct gendisk *disk)
-#define iopmem_opened_disk(disk)	(disk)
+#define IOPMEM_DISK_OPEN(fn)		int fn(struct gendisk *opened, blk_mode_t mode)
+#define IOPMEM_DISK_RELEASE(fn)		void fn(struct gendisk *released)
+#define iopmem_opened_disk(opened)	(opened)
 #else
-#define IOPMEM_DISK_OPEN(fn, disk)	int fn(struct block_device *disk, fmode_t mode)
-#define IOPMEM_DISK_RELEASE(fn, disk)	void fn(struct gendisk *disk, fmode_t mode)
-#define iopmem_opened_disk(disk)	((disk)->bd_disk)
+#define IOPMEM_DISK_OPEN(fn)		int fn(struct block_device *opened, fmode_t mode)
+#define IOPMEM_DISK_RELEASE(fn)		void fn(struct gendisk *released, fmode_t mode)
+#define iopmem_opened_disk(opened)	((opened)->bd_disk)
 #endif
 
 /* queue features are part of the limits */

@@ -94,6 +94,7 @@ struct iopmem_version {
 	__u32 reserved;
 	__u8  release[32];
 };
+
 #define IOPMEM_VERSION_SIZE_VER0	56
 #define IOPMEM_IOC_GET_VERSION	_IO(IOPMEM_IOC_MAGIC, 0x00)
 
@@ -134,6 +135,7 @@ struct iopmem_device_bind {
 	__u32 reserved[4];
 	__u8  reason[IOPMEM_REASON_LEN];
 };
+
 #define IOPMEM_DEVICE_BIND_SIZE_VER0	224
 #define IOPMEM_BAR_MASK_ALL	0xff
 #define IOPMEM_IOC_PREPARE_BIND	_IO(IOPMEM_IOC_MAGIC, 0x01)
@@ -178,6 +180,7 @@ struct iopmem_bind_result {
 	__u8  reason[IOPMEM_REASON_LEN];
 	struct iopmem_bar_verdict bars[IOPMEM_BARS];
 };
+
 #define IOPMEM_BIND_RESULT_SIZE_VER0	1408
 #define IOPMEM_IOC_GET_BIND_RESULT	_IO(IOPMEM_IOC_MAGIC, 0x02)
 
@@ -213,6 +216,7 @@ struct iopmem_device_retire {
 	__u32 reserved;
 	__u8  reason[IOPMEM_REASON_LEN];
 };
+
 #define IOPMEM_DEVICE_RETIRE_SIZE_VER0	216
 #define IOPMEM_IOC_RETIRE_DEVICE	_IO(IOPMEM_IOC_MAGIC, 0x03)
 
@@ -258,6 +262,7 @@ struct iopmem_namespace_create {
 	__u8  name[IOPMEM_NAME_LEN];
 	__u8  reason[IOPMEM_REASON_LEN];
 };
+
 #define IOPMEM_NAMESPACE_CREATE_SIZE_VER0	312
 #define IOPMEM_IOC_CREATE_NAMESPACE	_IO(IOPMEM_IOC_MAGIC, 0x10)
 
@@ -298,6 +303,7 @@ struct iopmem_namespace_destroy {
 	__u64 wipes;
 	__u8  reason[IOPMEM_REASON_LEN];
 };
+
 #define IOPMEM_NAMESPACE_DESTROY_SIZE_VER0	232
 #define IOPMEM_IOC_DESTROY_NAMESPACE	_IO(IOPMEM_IOC_MAGIC, 0x11)
 
