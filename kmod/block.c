@@ -139,7 +139,6 @@ int iopmem_block_add(struct iopmem_namespace *ns)
 	strscpy(disk->disk_name, dev_name(&ns->dev), sizeof(disk->disk_name));
 	disk->fops = &iopmem_block_fops;
 	disk->private_data = ns;
-	get_device(&ns->dev);	/* put by iopmem_free_disk() */
 	set_capacity(disk, ns->size >> SECTOR_SHIFT);
 	ns->disk = disk;
 
@@ -151,6 +150,8 @@ int iopmem_block_add(struct iopmem_namespace *ns)
 	error = device_add_disk(&ns->dev, disk, NULL);
 	if (error)
 		goto out_dax;
+	/* Put by iopmem_free_disk(), which is called only for a disk that was added. */
+	get_device(&ns->dev);
 	return 0;
 
 out_dax:

@@ -188,7 +188,10 @@ static int retire_device(const struct file *owner, struct iopmem_device_retire *
 				     "%04x:%02x:%02x.%x is not bound to iopmem", arg->domain,
 				     arg->bus, PCI_SLOT(arg->devfn), PCI_FUNC(arg->devfn));
 
-	mutex_lock(&idev->lock);
+	if (mutex_lock_killable(&idev->lock)) {
+		iopmem_device_put(idev);
+		return iopmem_refuse(arg->reason, -EINTR, "interrupted by a signal");
+	}
 	if (idev->dead)
 		error = iopmem_refuse(arg->reason, -ENODEV, "the device is gone");
 	else if (idev->retired_by && idev->retired_by != owner)

@@ -203,7 +203,7 @@ struct iopmem_bind_result {
  * unbound, no namespace can be created on it.
  *
  * Errors: EINVAL; E2BIG; EFAULT; ENODEV no such function, or not bound to
- * iopmem; EBUSY a namespace is held.
+ * iopmem; EBUSY a namespace is held; EINTR a signal came first.
  */
 struct iopmem_device_retire {
 	__u32 size;
