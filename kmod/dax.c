@@ -63,7 +63,18 @@ static const struct dev_pagemap_ops iopmem_pagemap_ops = {
 static int map_pages(struct iopmem_namespace *ns, char *reason)
 {
 	phys_addr_t start = iopmem_namespace_start(ns);
+	u64 price = iopmem_namespace_pages(ns) * sizeof(struct page);
+	long available = si_mem_available();
 	void *base;
+
+	/*
+	 * memremap_pages() answers what it cannot do with a WARN or a stack
+	 * dump, so what can be known is asked before.
+	 */
+	if (available < 0 || PHYS_PFN(price) >= available)
+		return iopmem_refuse(reason, -ENOMEM,
+				     "struct pages for %llu MiB need %llu MiB of RAM, of which %ld MiB are available",
+				     ns->size >> 20, price >> 20, available >> (20 - PAGE_SHIFT));
 
 	ns->pgmap.type = MEMORY_DEVICE_FS_DAX;
 	ns->pgmap.range.start = start;
@@ -71,7 +82,6 @@ static int map_pages(struct iopmem_namespace *ns, char *reason)
 	ns->pgmap.nr_range = 1;
 	ns->pgmap.ops = &iopmem_pagemap_ops;
 
-	/* Its own questions come with a WARN, so those that can fail were asked before. */
 	base = memremap_pages(&ns->pgmap, dev_to_node(&ns->region->idev->pdev->dev));
 	if (IS_ERR(base))
 		return iopmem_refuse(reason, PTR_ERR(base),
