@@ -71,7 +71,8 @@ let package = Package(
         .testTarget(
             name: "IopmemTests", dependencies: ["Iopmem", "Support"], swiftSettings: strict),
         .testTarget(
-            name: "IopmemVerifyTests", dependencies: ["IopmemVerify", "Support"],
+            name: "IopmemVerifyTests",
+            dependencies: ["IopmemVerify", "Iopmem", "IopmemSystem", "Support", systemPackage],
             swiftSettings: strict),
         .testTarget(
             name: "IopmemCommandsTests", dependencies: ["IopmemCommands", "Support"],
@@ -86,6 +87,8 @@ let package = Package(
             path: "Tests/iopmem-lab", swiftSettings: strict),
         // Runs in guests; C, since it makes mistakes that the Swift view of the ABI rules out.
         .executableTarget(name: "iopmem-guest", path: "Tests/guest-helper"),
+        .testTarget(
+            name: "VMLabTests", dependencies: ["VMLab", systemPackage], swiftSettings: strict),
         .testTarget(
             name: "ScenarioTests", dependencies: ["VMLab"], swiftSettings: strict),
     ]

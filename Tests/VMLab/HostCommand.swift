@@ -43,7 +43,7 @@ enum HostCommand {
 extension String {
     /// The end of a long text.
     func lastLines(_ count: Int) -> String {
-        split(separator: "\n", omittingEmptySubsequences: false).suffix(count)
+        split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).suffix(count)
             .joined(separator: "\n")
     }
 }

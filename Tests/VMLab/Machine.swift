@@ -107,17 +107,18 @@ public final class Machine: Sendable {
             evidence: functions.map { "\($0.name) \($0.address)" }.joined(separator: "\n"))
     }
 
-    /// What the NVMe controllers did during `body`. Only what happens in there is counted, so nothing
-    /// else may use the drives meanwhile.
-    public func traceWindow<Result>(
-        _ body: () async throws -> Result
-    ) async throws -> (trace: NVMeTrace, result: Result) {
+    /// What the NVMe controllers did while a script ran in the guest, and nothing else of what they
+    /// did: udev, which looks into a drive that somebody has written to, waits meanwhile.
+    public func transfer(_ script: String, within seconds: Int = 120) async throws -> NVMeTrace {
+        try await guest.run("udevadm settle && udevadm control --stop-exec-queue && sync")
+        // QEMU writes its record line by line, before a command completes.
         let file = folder.appending("nvme.trace")
-        // QEMU writes the record line by line before a command completes.
         let before = try Files.read(file).count
-        let result = try await body()
+        try await guest.run(script, within: seconds)
         let record = try Files.read(file).dropFirst(before)
-        return (NVMeTrace(String(decoding: record, as: UTF8.self)), result)
+        try await guest.run("udevadm control --start-exec-queue && udevadm settle")
+        return NVMeTrace(
+            String(decoding: record, as: UTF8.self), isTranslated: topology.translatesDMA)
     }
 
     /// Cuts the power: QEMU is killed at once. The storage stays as it is at that moment.
@@ -140,12 +141,12 @@ public final class Machine: Sendable {
                 throw LabError("the machine did not power off", evidence: try console().lastLines(15))
             }
         }
-        let findings = KernelLog.findings(in: try console() + "\n" + log, expecting: announced)
+        // The console has what came before the ring buffer and after it; dmesg has lines unbroken.
+        let whole = try console() + "\n" + log
+        let findings = KernelLog.findings(in: whole, expecting: announced)
         if !findings.isEmpty {
-            let context = KernelLog.reports(in: try console()).isEmpty ? "" : try console().lastLines(60)
             throw LabError(
-                "the kernel log is not as announced",
-                evidence: findings.joined(separator: "\n") + "\nconsole:\n" + context)
+                "the kernel log is not as announced", evidence: findings.joined(separator: "\n"))
         }
     }
 

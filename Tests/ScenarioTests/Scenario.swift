@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+
+import Testing
+import VMLab
+
+/// Boots a machine for a test, named after the test for what is kept of a failure.
+func scenario(
+    _ topology: Topology, on kernel: Kernel, expecting: [String] = [],
+    _ body: (Machine) async throws -> Void
+) async throws {
+    let name = Test.current?.name.prefix { $0 != "(" } ?? "scenario"
+    try await Machine.run(
+        topology, kernel: kernel, name: String(name), expecting: expecting, body)
+}
+
+/// What `iopmemctl list -o json` says; only what scenarios look at.
+struct Listing: Decodable {
+    let schema: Int
+    let namespaces: [Namespace]
+    let regions: [Region]
+
+    struct Region: Decodable, Equatable {
+        let dev: String
+        let device: String
+        let size: Int
+        let available_size: Int
+        let max_available_extent: Int
+    }
+
+    func namespace(_ dev: String) throws -> Namespace {
+        try #require(namespaces.first { $0.dev == dev }, "no namespace \(dev)")
+    }
+}
+
+/// A namespace as iopmemctl prints it.
+struct Namespace: Decodable, Equatable {
+    let dev: String
+    let uuid: String
+    let mode: String
+    let size: Int
+    let offset: Int
+    let region: String
+    let device: String
+    let path: String
+    let state: String
+}
+
+/// What `iopmemctl create -o json` prints.
+struct Created: Decodable {
+    let namespaces: [Namespace]
+}
+
+/// What `iopmemctl verify -o json` prints; only what scenarios look at.
+struct Verified: Decodable {
+    let verify: Verdict
+
+    struct Verdict: Decodable {
+        let result: String
+        let bytes_verified: Int
+        let mismatches: [JSONValue]
+        let placement: Placement?
+        let p2p: [Transfer]
+    }
+
+    struct Placement: Decodable {
+        let pages_checked: Int
+        let pages_in_bar: Int
+    }
+
+    struct Transfer: Decodable {
+        let peer: String
+        let direction: String
+        let bytes: Int
+        let result: String
+        let evidence: String
+    }
+}
+
+extension Machine {
+    /// Makes a namespace on a card, loading the driver if need be.
+    func create(on card: String, _ options: String) async throws -> Namespace {
+        let device = try await function(card).address
+        let created: Created = try await guest.run(
+            "modprobe iopmem && iopmemctl create --device \(device) \(options) -o json"
+        ).json()
+        return try #require(created.namespaces.first)
+    }
+
+    /// What there is.
+    func list() async throws -> Listing {
+        try await guest.run("iopmemctl list -o json").json()
+    }
+
+    /// Runs something that must be refused with this exit status, and returns what it said.
+    func refused(_ status: Int, _ script: String) async throws -> String {
+        try await guest.run(script, status: status).errors
+    }
+}
+
+/// A file system that namespaces are mounted with.
+enum FileSystem: CaseIterable {
+    case ext4
+    case xfs
+
+    /// Makes one for DAX and mounts it.
+    func mount(_ node: String, at folder: String) -> String {
+        let make =
+            switch self {
+            case .ext4: "mkfs.ext4 -q -b 4096 \(node)"
+            case .xfs: "mkfs.xfs -q -m reflink=0 \(node)"
+            }
+        return "\(make) && mkdir -p \(folder) && mount -o dax=always \(node) \(folder)"
+    }
+}
