@@ -4,6 +4,9 @@ import IopmemVerify
 
 /// What `verify` found, for people and for programs.
 struct VerifyOutput: Report {
+    /// More rows than these a person does not read.
+    private static let rows = 20
+
     let verify: VerifyReport
 
     private enum CodingKeys: String, CodingKey { case verify }
@@ -11,7 +14,12 @@ struct VerifyOutput: Report {
     var sections: [ReportSection] {
         var sections: [ReportSection] = [.table(summary)]
         if let mismatches = verify.workload?.mismatches, !mismatches.isEmpty {
-            sections.append(.table(table(of: mismatches)))
+            let shown = mismatches.prefix(Self.rows)
+            sections.append(.table(table(of: shown)))
+            if mismatches.count > shown.count {
+                sections.append(
+                    .text("… and \(mismatches.count - shown.count) more: -o json has them"))
+            }
         }
         if !verify.failures.isEmpty {
             sections.append(.text(verify.failures.map(\.message).joined(separator: "\n")))
@@ -54,7 +62,7 @@ struct VerifyOutput: Report {
         return "\(measure.transfers) blocks (\(ByteSize.display(measure.bytes)))\(perSecond)"
     }
 
-    private func table(of mismatches: [Mismatch]) -> Table {
+    private func table(of mismatches: ArraySlice<Mismatch>) -> Table {
         var table = Table(
             .number("OFFSET"), .number("LENGTH"), .text("KIND"), .text("EXPECTED"), .text("GOT"))
         for mismatch in mismatches {
