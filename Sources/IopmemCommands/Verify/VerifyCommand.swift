@@ -80,7 +80,9 @@ public struct Verify: IopmemCommand {
             """)
     var peerWrite = false
 
-    @OptionGroup public var change: ChangeOptions
+    @OptionGroup var change: ChangeOptions
+
+    /// How it talks.
     @OptionGroup public var output: OutputOptions
 
     /// For ArgumentParser.
