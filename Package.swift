@@ -63,7 +63,8 @@ let package = Package(
 
         // Tests without root.
         .target(
-            name: "Support", dependencies: ["Iopmem", "IopmemSystem"], path: "Tests/Support",
+            name: "Support", dependencies: ["Iopmem", "IopmemSystem", systemPackage],
+            path: "Tests/Support", exclude: ["Captured"],
             swiftSettings: strict),
         .testTarget(
             name: "IopmemSystemTests", dependencies: ["IopmemSystem", "CIopmem", "Support"],

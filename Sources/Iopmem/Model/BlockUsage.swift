@@ -68,7 +68,7 @@ struct BlockUsage {
 
     /// Where sysfs has the disk of a namespace.
     static func diskDirectory(of namespace: Namespace) -> String {
-        "\(Inventory.classPath)/\(namespace.dev)/block/\(namespace.dev)"
+        "/sys/class/block/\(namespace.dev)"
     }
 
     /// The namespace with its file system and holders.

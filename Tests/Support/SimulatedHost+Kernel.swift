@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0
+import Iopmem
+import IopmemSystem
+import SystemPackage
+
+/// What the PCI core and the driver do to sysfs.
+extension SimulatedHost {
+    /// A write to one of the files that the PCI core has.
+    func kernelTakes(_ value: String, _ path: String) throws {
+        let parts = path.split(separator: "/").map(String.init)
+        switch parts.last {
+        case "driver_override":
+            try tree.write(value == "\n" ? "(null)" : value, to: try real(parts[4], "driver_override"))
+        case "drivers_probe":
+            try probe(value)
+        case "unbind":
+            guard root.linkName("/sys/bus/pci/devices/\(value)/driver") == parts[4] else {
+                throw Errno.operationNotSupportedByDevice
+            }
+            if parts[4] == "iopmem" { try removeRegions(of: value) }
+            try tree.remove(try real(value, "driver"))
+        default:
+            throw Errno.noSuchFileOrDirectory
+        }
+    }
+
+    /// Binds a function to a driver, as at boot.
+    public func bind(_ address: String, to driver: String) throws {
+        try tree.makeDirectory("/sys/bus/pci/drivers/\(driver)")
+        ordinaryDrivers[address] = driver
+        try linkDriver(address, driver)
+    }
+
+    /// Loads the driver and binds a function to it, as an earlier run did.
+    public func bindToIopmem(_ address: String) throws {
+        try tree.makeDirectory("/sys/bus/pci/drivers/iopmem")
+        try tree.write("iopmem", to: try real(address, "driver_override"))
+        try probe(address)
+    }
+
+    private func real(_ address: String, _ attribute: String) throws -> String {
+        guard let path = root.realPath("/sys/bus/pci/devices/\(address)") else {
+            throw Errno.noSuchFileOrDirectory
+        }
+        return "\(path)/\(attribute)"
+    }
+
+    private func linkDriver(_ address: String, _ driver: String) throws {
+        let path = try real(address, "driver")
+        let up = String(repeating: "../", count: path.split(separator: "/").count - 2)
+        try tree.link(path, to: "\(up)bus/pci/drivers/\(driver)")
+    }
+
+    private func probe(_ address: String) throws {
+        guard root.linkName("/sys/bus/pci/devices/\(address)/driver") == nil else { return }
+        let override = root.optionalText(try real(address, "driver_override"))
+        let driver = override == "(null)" ? ordinaryDrivers[address] : override
+        guard let driver, root.exists("/sys/bus/pci/drivers/\(driver)") else { return }
+        if driver == "iopmem" {
+            wasProbed = true
+            guard probeRefusal == nil else { return }
+            try makeRegions(of: address)
+        }
+        try linkDriver(address, driver)
+    }
+
+    private func makeRegions(of address: String) throws {
+        let lines = try root.text(try real(address, "resource")).split(separator: "\n")
+        var number = ((try? root.entries("/sys/class/iopmem")) ?? []).count
+        for bar in 0..<6 {
+            let fields = lines[bar].split(separator: " ").compactMap { UInt64(sysfs: $0) }
+            let mask = preparation?.barMask ?? DriverNumber.allBars
+            let size = fields[1] - fields[0] + 1
+            guard fields[2] & 0x2200 == 0x2200, size >= DriverNumber.align, mask & 1 << bar != 0
+            else { continue }
+            let name = "iopmem\(number)"
+            let directory = try real(address, "iopmem/\(name)")
+            let attributes = [
+                "bar": "\(bar)", "size": "\(size)", "available_size": "\(size)",
+                "max_available_extent": "\(size)",
+                "physical_address": "0x" + String(fields[0], radix: 16), "align": "2097152",
+                "media": "volatile", "prefetchable": "1", "cache_platform": "uc-",
+                "cache_kernel": "wc", "numa_node": "-1", "uevent": "DEVTYPE=region",
+            ]
+            for (attribute, value) in attributes {
+                try tree.write(value, to: "\(directory)/\(attribute)")
+            }
+            try tree.link("\(directory)/device", to: "../../../\(address)")
+            try tree.link("/sys/class/iopmem/\(name)", to: "../..\(directory.dropFirst(4))")
+            try tree.write("", to: "/dev/\(name)")
+            number += 1
+        }
+    }
+
+    private func removeRegions(of address: String) throws {
+        for region in try Inventory(root: root).regions where "\(region.device)" == address {
+            for namespace in try Inventory(root: root).namespaces(in: region) {
+                try removeNamespace(namespace.dev)
+            }
+            try tree.remove("/sys/class/iopmem/\(region.dev)")
+            try tree.remove("/dev/\(region.dev)")
+        }
+        try? tree.remove(try real(address, "iopmem"))
+        try tree.removeEmpty("/sys/class/iopmem")
+    }
+
+    /// What the driver does for a create, without its checks.
+    func makeNamespace(_ request: NamespaceRequest, in region: String) throws -> NamespacePlace {
+        let inventory = try Inventory(root: root)
+        guard let owner = inventory.findRegion(named: region) else { throw Errno.noSuchFileOrDirectory }
+        let others = inventory.namespaces(in: owner)
+        let offset = request.offset ?? 0
+        let end = offset + request.length
+        if others.contains(where: { $0.offset < end && offset < $0.offset + $0.size }) {
+            throw DriverRefusal(.resourceBusy, reason: "the range overlaps a namespace")
+        }
+        let id = (1...99).first { id in !others.contains { $0.id == UInt32(id) } } ?? 0
+        let name = "\(region)n\(id)"
+        let directory = try real("\(owner.device)", "iopmem/\(region)/\(name)")
+        let attributes = [
+            "id": "\(id)", "uuid": "\(NamespaceUUID(bytes: request.uuid)?.description ?? "")",
+            "name": request.name, "offset": "\(offset)", "size": "\(request.length)",
+            "align": "2097152",
+            "physical_address": "0x" + String(owner.physicalAddress + offset, radix: 16),
+            "numa_node": "-1", "mode": request.mode == 4 ? "raw" : "fsdax",
+            "map": request.map == 0 ? "none" : "mem", "state": "enabled", "cache_kernel": "wc",
+            "openers": "0", "last_opener": "", "flushes": "0", "uevent": "DEVTYPE=namespace",
+        ]
+        for (attribute, value) in attributes {
+            try tree.write(value, to: "\(directory)/\(attribute)")
+        }
+        try tree.link("\(directory)/device", to: "../../\(region)")
+        try tree.write("259:\(id)", to: "\(directory)/\(name)/dev")
+        try tree.link("/sys/class/iopmem/\(name)", to: "../..\(directory.dropFirst(4))")
+        try tree.link("/sys/class/block/\(name)", to: "../..\(directory.dropFirst(4))/\(name)")
+        try tree.write("", to: "/dev/\(name)")
+        return NamespacePlace(id: UInt32(id), offset: offset)
+    }
+
+    func removeNamespace(_ name: String) throws {
+        guard let directory = root.realPath("/sys/class/iopmem/\(name)") else {
+            throw DriverRefusal(.noSuchFileOrDirectory, reason: "there is no \(name)")
+        }
+        try tree.remove(directory)
+        try tree.remove("/sys/class/iopmem/\(name)")
+        try tree.remove("/sys/class/block/\(name)")
+        try tree.remove("/dev/\(name)")
+    }
+}
+
+/// The driver's control node.
+final class SimulatedControl: DriverControl {
+    private let host: SimulatedHost
+    private var isOpen = true
+
+    init(_ host: SimulatedHost) { self.host = host }
+
+    func version() throws(DriverRefusal) -> DriverVersion {
+        guard !host.shallFail("ask for the version") else {
+            throw DriverRefusal(.inappropriateIOCTLForDevice)
+        }
+        return host.version
+    }
+
+    func prepareBind(_ preparation: BindPreparation) throws(DriverRefusal) {
+        guard !host.shallFail("prepare") else {
+            throw DriverRefusal(.resourceBusy, reason: "it is being bound by somebody else")
+        }
+        host.preparation = preparation
+        host.wasProbed = false
+    }
+
+    func bindResult() throws(DriverRefusal) -> BindResult {
+        guard !host.shallFail("ask for the result"), host.wasProbed else {
+            throw DriverRefusal(.resourceTemporarilyUnavailable)
+        }
+        return host.probeRefusal ?? BindResult(error: nil, reason: "", bars: [])
+    }
+
+    func retire(_ function: FunctionNumber, revoke: Bool) throws(DriverRefusal) -> Int {
+        guard !host.shallFail("retire") else { throw DriverRefusal(.ioError) }
+        try host.refuseWhileBusy()
+        return host.attempt {
+            let namespaces = try Inventory(root: host.root).namespaces.filter {
+                ($0.device.domain, $0.device.bus, $0.device.devfn)
+                    == (function.domain, function.bus, function.devfn)
+            }
+            for namespace in namespaces { try host.removeNamespace(namespace.dev) }
+            return namespaces.count
+        } ?? 0
+    }
+
+    func close() {
+        if isOpen { host.openNodes -= 1 }
+        isOpen = false
+    }
+}
+
+/// A region's node.
+final class SimulatedRegion: RegionControl {
+    private let host: SimulatedHost
+    private let name: String
+    private var isOpen = true
+
+    init(_ host: SimulatedHost, _ name: String) {
+        self.host = host
+        self.name = name
+    }
+
+    func version() throws(DriverRefusal) -> DriverVersion { host.version }
+
+    func signatures(in range: Range<UInt64>) throws(Errno) -> [Signature] {
+        guard !host.shallFail("look for signatures at \(range.lowerBound)") else {
+            throw Errno.ioError
+        }
+        return host.regionSignatures[range.lowerBound] ?? []
+    }
+
+    func create(_ request: NamespaceRequest) throws(DriverRefusal) -> NamespacePlace {
+        guard !host.shallFail("create \(request.length) at \(request.offset ?? 0)") else {
+            throw DriverRefusal(.noMemory, reason: "no memory for struct pages")
+        }
+        guard host.version.modes & 1 << request.mode != 0 else {
+            throw DriverRefusal(.notSupported, reason: "driver 0.1.0 has no such mode")
+        }
+        do {
+            try host.beforeCreate?(host)
+            return try host.makeNamespace(request, in: name)
+        } catch {
+            throw error as? DriverRefusal ?? DriverRefusal(.ioError)
+        }
+    }
+
+    func destroy(_ request: NamespaceRemoval) throws(DriverRefusal) {
+        host.acts.append("destroy \(name)n\(request.id)")
+        try host.refuseWhileBusy()
+        host.removals.append(request)
+        do {
+            try host.removeNamespace("\(name)n\(request.id)")
+        } catch {
+            throw error as? DriverRefusal ?? DriverRefusal(.ioError)
+        }
+    }
+
+    func close() {
+        if isOpen { host.openNodes -= 1 }
+        isOpen = false
+    }
+}
+
+extension SimulatedHost {
+    func refuseWhileBusy() throws(DriverRefusal) {
+        guard busyAnswers > 0 else { return }
+        busyAnswers -= 1
+        throw DriverRefusal(.resourceBusy, reason: "iopmem0n1 is open, last by x[1]")
+    }
+
+    func attempt<Result>(_ body: () throws -> Result) -> Result? {
+        try? body()
+    }
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+public import Iopmem
+public import IopmemSystem
+public import SystemPackage
+
+/// A machine in a directory, with a kernel and a driver that do what the real
+/// ones do to sysfs, and that can fail at any step.
+///
+/// Every call that acts is recorded in `acts` and counted: `failingAct` makes
+/// one of them fail without an effect, `signalAfterAct` lets Ctrl-C come after
+/// it.
+public final class SimulatedHost: Host {
+    /// The directory.
+    public let tree: TemporaryDirectory
+    /// What the operations did, in order.
+    public internal(set) var acts: [String] = []
+    /// The number of the act, from 0, that fails.
+    public var failingAct: Int?
+    /// The number of the act after which SIGINT is pending.
+    public var signalAfterAct: Int?
+    /// Whether the operations run as root.
+    public var isPrivileged = true
+    /// Control and region nodes that were opened and not closed.
+    public internal(set) var openNodes = 0
+
+    /// Which driver takes a function when no override is set.
+    public var ordinaryDrivers: [String: String] = [:]
+    /// Whether modprobe finds the module.
+    public var hasModule = true
+    /// What the driver says of itself.
+    public var version = DriverVersion(
+        abi: 1, modes: 1 << 1 | 1 << 4, maps: 1 << 1, release: "0.1.0")
+    /// What the driver answers to a probe instead of binding.
+    public var probeRefusal: BindResult?
+    /// What libblkid finds in a range of a region, by the range's start.
+    public var regionSignatures: [UInt64: [Signature]] = [:]
+    /// What libblkid finds on a node.
+    public var nodeSignatures: [String: [Signature]] = [:]
+    /// Nodes that somebody has claimed.
+    public var claimedNodes: Set<String> = []
+    /// Programs that have nodes open, asked for one time after the other; the
+    /// last answer stays.
+    public var processAnswers: [[ProcessHolder]] = []
+    /// How often the driver refuses a destroy or retire because a node is open.
+    public var busyAnswers = 0
+    /// Called before each create, so that a rival can be faster.
+    public var beforeCreate: ((SimulatedHost) throws -> Void)?
+    /// What was asked of the driver.
+    public internal(set) var removals: [NamespaceRemoval] = []
+    /// What was prepared last.
+    public internal(set) var preparation: BindPreparation?
+
+    var wasProbed = false
+    private var areSignalsHeld = false
+
+    /// A machine with that tree.
+    public init(_ captured: CapturedTree = .twoCards) throws {
+        tree = try captured.unpack()
+    }
+
+    /// Its tree.
+    public var root: SystemRoot { tree.root }
+
+    /// Records an act, and says whether it is the one that fails.
+    func shallFail(_ act: String) -> Bool {
+        acts.append(act)
+        return acts.count - 1 == failingAct
+    }
+
+    /// See Host.
+    public func write(_ value: String, to path: String) throws(Errno) {
+        guard !shallFail("write \(value == "\n" ? "nothing" : value) to \(path)") else {
+            throw Errno.ioError
+        }
+        do {
+            try kernelTakes(value, path)
+        } catch {
+            throw error as? Errno ?? .ioError
+        }
+    }
+
+    /// See Host.
+    public func loadModule(_ name: String) throws(IopmemError) {
+        guard !shallFail("modprobe \(name)"), hasModule else {
+            throw IopmemError(.failed, "cannot load the module \(name)", because: "not found")
+        }
+        do {
+            try tree.makeDirectory("/sys/bus/pci/drivers/\(name)")
+        } catch {
+            throw IopmemError(.failed, "\(error)")
+        }
+    }
+
+    /// See Host.
+    public func unloadModule(_ name: String) throws(IopmemError) {
+        acts.append("modprobe -r \(name)")
+        do {
+            try tree.remove("/sys/bus/pci/drivers/\(name)")
+        } catch {
+            throw IopmemError(.failed, "\(error)")
+        }
+    }
+
+    /// See Host.
+    public func openControl() throws(Errno) -> any DriverControl {
+        guard !shallFail("open control") else { throw Errno.permissionDenied }
+        guard root.exists("/sys/bus/pci/drivers/iopmem") else { throw Errno.noSuchFileOrDirectory }
+        openNodes += 1
+        return SimulatedControl(self)
+    }
+
+    /// See Host.
+    public func openRegion(_ region: Region) throws(Errno) -> any RegionControl {
+        guard !shallFail("open \(region.dev)") else { throw Errno.ioError }
+        openNodes += 1
+        return SimulatedRegion(self, region.dev)
+    }
+
+    /// See Host.
+    public func watchNodes() throws(IopmemError) -> any NodeWatch {
+        guard !shallFail("watch") else { throw IopmemError(.failed, "cannot listen") }
+        return SimulatedWatch(self)
+    }
+
+    /// See Host.
+    public func signatures(onNode path: String) throws(Errno) -> [Signature] {
+        nodeSignatures[path] ?? []
+    }
+
+    /// See Host.
+    public func processes(holding devices: Set<DeviceNumber>) -> [ProcessHolder] {
+        guard let answer = processAnswers.first else { return [] }
+        if processAnswers.count > 1 { processAnswers.removeFirst() }
+        return answer.filter { devices.contains($0.device) }
+    }
+
+    /// See Host.
+    public func isClaimed(_ path: String) -> Bool { claimedNodes.contains(path) }
+
+    /// See Host.
+    public func deviceNumber(of path: String) -> DeviceNumber? { nil }
+
+    /// See Host.
+    public func isDAX(_ path: String) -> Bool? { nil }
+
+    /// See Host.
+    public func waitForUdev(until deadline: Deadline) throws(IopmemError) {
+        acts.append("wait for udev")
+    }
+
+    /// See Host.
+    public func holdSignals() { areSignalsHeld = true }
+
+    /// SIGINT, once `signalAfterAct` is over.
+    public func pendingSignal() -> Int32? {
+        guard areSignalsHeld, let signalAfterAct, acts.count > signalAfterAct else { return nil }
+        return 2
+    }
+}
+
+private final class SimulatedWatch: NodeWatch {
+    private let host: SimulatedHost
+
+    init(_ host: SimulatedHost) { self.host = host }
+
+    func wait(
+        for name: String, subsystem: String, until deadline: Deadline
+    ) throws(IopmemError) {
+        guard !host.shallFail("wait for \(subsystem) \(name)") else {
+            throw IopmemError(.timedOut, "the node /dev/\(name) did not become ready in time")
+        }
+        guard host.root.exists("/dev/\(name)") else {
+            throw IopmemError(.timedOut, "the node /dev/\(name) was never made")
+        }
+    }
+}
