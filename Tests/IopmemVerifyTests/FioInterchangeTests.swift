@@ -17,7 +17,7 @@ struct FioInterchangeTests {
             SystemRoot.machine.exists(Self.fio), "fio is needed: apt-get install fio")
     }
 
-    private func fio(_ arguments: String...) throws -> Program.Outcome {
+    private func fio(_ arguments: [String]) throws -> Program.Outcome {
         try Program.run(
             Self.fio,
             [
@@ -33,30 +33,31 @@ struct FioInterchangeTests {
 
     @Test(
         "what we write passes fio --verify_only",
-        arguments: [512, 4096, 65_536], [Workload.Pattern.write, .randwrite, .randrw])
-    func weWrite(blockSize: Int, pattern: Workload.Pattern) throws {
+        arguments: [
+            (512, .write, 0), (4096, .randwrite, 8192), (4096, .write, 0), (65_536, .randrw, 8192),
+        ] as [(Int, Workload.Pattern, UInt64)])
+    func weWrite(blockSize: Int, pattern: Workload.Pattern, offset: UInt64) throws {
         let size = UInt64(blockSize) * 48
-        for offset in [0, 8192] as [UInt64] {
-            _ = try run(
-                Workload(pattern: pattern, blockSize: blockSize, offset: offset, size: size))
-            let arguments = ["--rw=read", "--verify_only", "--bs=\(blockSize)"]
-            let range = ["--offset=\(offset)", "--size=\(size)"]
-            let good = try fio(arguments[0], arguments[1], arguments[2], range[0], range[1])
-            #expect(good.status == 0, "\(good.complaint)")
-            // The same command sees one wrong bit, so its yes means something.
-            try scratch.damage("file", at: offset + size - 1) { $0[0] ^= 1 }
-            let bad = try fio(arguments[0], arguments[1], arguments[2], range[0], range[1])
-            #expect(bad.status != 0)
-        }
+        _ = try run(Workload(pattern: pattern, blockSize: blockSize, offset: offset, size: size))
+        let command = [
+            "--rw=read", "--verify_only", "--bs=\(blockSize)", "--offset=\(offset)",
+            "--size=\(size)",
+        ]
+        let good = try fio(command)
+        #expect(good.status == 0, "\(good.complaint)")
+        // The same command sees one wrong bit, so its yes means something.
+        try scratch.damage("file", at: offset + size - 1) { $0[0] ^= 1 }
+        #expect(try fio(command).status != 0)
     }
 
     @Test(
         "what fio writes passes ours",
-        arguments: ["write", "randwrite"], [512, 4096, 65_536])
+        arguments: [("write", 512), ("randwrite", 4096), ("write", 65_536)])
     func fioWrites(rw: String, blockSize: Int) throws {
         let size = UInt64(blockSize) * 48
-        let outcome = try fio(
-            "--rw=\(rw)", "--bs=\(blockSize)", "--offset=8192", "--size=\(size)", "--do_verify=0")
+        let outcome = try fio([
+            "--rw=\(rw)", "--bs=\(blockSize)", "--offset=8192", "--size=\(size)", "--do_verify=0",
+        ])
         try #require(outcome.status == 0, "\(outcome.complaint)")
         let result = try run(
             Workload(pattern: .read, blockSize: blockSize, offset: 8192, size: size))
@@ -66,8 +67,9 @@ struct FioInterchangeTests {
 
     @Test("intervals that fio put into larger writes are blocks of their own")
     func intervals() throws {
-        let outcome = try fio(
-            "--rw=write", "--bs=4096", "--verify_interval=512", "--size=65536", "--do_verify=0")
+        let outcome = try fio([
+            "--rw=write", "--bs=4096", "--verify_interval=512", "--size=65536", "--do_verify=0",
+        ])
         try #require(outcome.status == 0, "\(outcome.complaint)")
         let result = try run(Workload(pattern: .read, blockSize: 512, size: 65_536))
         #expect(result.blocksVerified == 128)
@@ -75,7 +77,7 @@ struct FioInterchangeTests {
 
     @Test("damage to what fio wrote is found, and the payload is known from the seed")
     func fioDamaged() throws {
-        let outcome = try fio("--rw=write", "--bs=4096", "--size=65536", "--do_verify=0")
+        let outcome = try fio(["--rw=write", "--bs=4096", "--size=65536", "--do_verify=0"])
         try #require(outcome.status == 0, "\(outcome.complaint)")
         try scratch.damage("file", at: 9000) { $0[0] ^= 4 }
         let result = try run(Workload(pattern: .read, size: 65_536))
@@ -86,7 +88,7 @@ struct FioInterchangeTests {
 
     @Test("a sequential run has fio's own bytes, but for time stamps")
     func sameBytes() throws {
-        let outcome = try fio("--rw=write", "--bs=4096", "--size=65536", "--do_verify=0")
+        let outcome = try fio(["--rw=write", "--bs=4096", "--size=65536", "--do_verify=0"])
         try #require(outcome.status == 0, "\(outcome.complaint)")
         var sequence = BlockSequence(Workload(size: 65_536))
         let file = try OpenFile(scratch.path("file"))
@@ -94,8 +96,10 @@ struct FioInterchangeTests {
         while let header = sequence.next() {
             _ = try theirs.withUnsafeMutableBytes { try file.read(into: $0, at: header.offset) }
             let ours = Block(header)
-            #expect(theirs[0..<24] == ours.bytes[0..<24])
-            #expect(theirs[40...] == ours.bytes[40...])
+            // Compared outside of #expect, which would describe the bytes.
+            let isSame =
+                theirs[0..<24] == ours.bytes[0..<24] && theirs[40...] == ours.bytes[40...]
+            #expect(isSame, "block at \(header.offset)")
         }
     }
 

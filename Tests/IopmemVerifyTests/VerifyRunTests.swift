@@ -153,7 +153,8 @@ struct FileMappingTests {
         var bytes = [UInt8](repeating: 0, count: 4096)
         for _ in 0..<3 {
             try bytes.withUnsafeMutableBytes { try mapping.copyOut(at: 0, into: $0) }
-            #expect(bytes.allSatisfy { $0 == 7 })
+            let isWhole = bytes.allSatisfy { $0 == 7 }
+            #expect(isWhole)
             #expect(throws: Errno.ioError) {
                 try bytes.withUnsafeMutableBytes { try mapping.copyOut(at: 4096, into: $0) }
             }

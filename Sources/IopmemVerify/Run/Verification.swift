@@ -176,7 +176,7 @@ public struct Verification {
             )
             try work(file, progress, &report)
         }
-        if report.dax == true { try place(file, step, &report) }
+        if report.dax == true { place(file, step, &report) }
         if let signal = host.pendingSignal(),
             !report.failures.contains(where: { $0.code == .interrupted })
         {
@@ -258,12 +258,20 @@ public struct Verification {
 
     private func place(
         _ file: OpenFile, _ step: (String) -> Void, _ report: inout VerifyReport
-    ) throws(IopmemError) {
+    ) {
         guard let window, host.pendingSignal() == nil else { return }
         step("comparing page frames with FIEMAP and \(window.description)")
-        let placement = try PlacementCheck(file: file, window: window).check(
-            workload.offset..<(workload.offset + workload.size), writable: workload.writes,
-            pendingSignal: { host.pendingSignal() })
+        let placement: Placement
+        do throws(IopmemError) {
+            placement = try PlacementCheck(file: file, window: window).check(
+                workload.offset..<(workload.offset + workload.size), writable: workload.writes,
+                pendingSignal: { host.pendingSignal() })
+        } catch {
+            // What was found before is worth more than this.
+            report.failures.append(error)
+            report.placementReason = error.message
+            return
+        }
         report.placement = placement
         guard !placement.isDirect, host.pendingSignal() == nil else { return }
         report.failures.append(
