@@ -66,17 +66,21 @@ let package = Package(
             name: "Support", dependencies: ["Iopmem", "IopmemSystem", systemPackage],
             path: "Tests/Support", exclude: ["Captured"],
             swiftSettings: strict),
+        .target(name: "CLayout", path: "Tests/CLayout"),
         .testTarget(
-            name: "IopmemSystemTests", dependencies: ["IopmemSystem", "CIopmem", "Support"],
+            name: "IopmemSystemTests",
+            dependencies: ["IopmemSystem", "CIopmem", "CLayout", "Support", systemPackage],
             swiftSettings: strict),
         .testTarget(
-            name: "IopmemTests", dependencies: ["Iopmem", "Support"], swiftSettings: strict),
+            name: "IopmemTests", dependencies: ["Iopmem", "IopmemSystem", "Support", systemPackage],
+            swiftSettings: strict),
         .testTarget(
             name: "IopmemVerifyTests",
             dependencies: ["IopmemVerify", "Iopmem", "IopmemSystem", "Support", systemPackage],
             swiftSettings: strict),
         .testTarget(
-            name: "IopmemCommandsTests", dependencies: ["IopmemCommands", "Support"],
+            name: "IopmemCommandsTests",
+            dependencies: ["IopmemCommands", "Iopmem", "IopmemSystem", "Support", argumentParser],
             swiftSettings: strict),
 
         // The virtual machine lab, and the stories told in it.

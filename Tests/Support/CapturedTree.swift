@@ -19,7 +19,7 @@ public enum CapturedTree: String, Sendable {
         let source = String(#filePath.dropLast("CapturedTree.swift".count))
         let text = try SystemRoot.machine.text("\(source)Captured/\(rawValue).sysfs")
         for line in text.split(separator: "\n") where !line.hasPrefix("#") {
-            let fields = line.split(separator: "\t", omittingEmptySubsequences: false)
+            let fields = line.split(separator: "\t", maxSplits: 2, omittingEmptySubsequences: false)
                 .map(String.init)
             switch (fields[0], fields.count) {
             case ("L", 3): try directory.link(fields[1], to: fields[2])
@@ -40,18 +40,19 @@ public enum CapturedTree: String, Sendable {
     }
 
     private static func unescaped(_ text: String) -> String {
-        var result = ""
+        guard text.contains("\\") else { return text }
+        var bytes: [UInt8] = []
         var isEscaped = false
-        for character in text {
+        for byte in text.utf8 {
             if isEscaped {
-                result.append(character == "n" ? "\n" : character)
+                bytes.append(byte == UInt8(ascii: "n") ? UInt8(ascii: "\n") : byte)
                 isEscaped = false
-            } else if character == "\\" {
+            } else if byte == UInt8(ascii: "\\") {
                 isEscaped = true
             } else {
-                result.append(character)
+                bytes.append(byte)
             }
         }
-        return result
+        return String(decoding: bytes, as: UTF8.self)
     }
 }

@@ -10,7 +10,8 @@ extension SimulatedHost {
         let parts = path.split(separator: "/").map(String.init)
         switch parts.last {
         case "driver_override":
-            try tree.write(value == "\n" ? "(null)" : value, to: try real(parts[4], "driver_override"))
+            try tree.write(
+                value == "\n" ? "(null)" : value, to: try real(parts[4], "driver_override"))
         case "drivers_probe":
             try probe(value)
         case "unbind":
@@ -101,13 +102,14 @@ extension SimulatedHost {
             try tree.remove("/dev/\(region.dev)")
         }
         try? tree.remove(try real(address, "iopmem"))
-        try tree.removeEmpty("/sys/class/iopmem")
     }
 
     /// What the driver does for a create, without its checks.
     func makeNamespace(_ request: NamespaceRequest, in region: String) throws -> NamespacePlace {
         let inventory = try Inventory(root: root)
-        guard let owner = inventory.findRegion(named: region) else { throw Errno.noSuchFileOrDirectory }
+        guard let owner = inventory.findRegion(named: region) else {
+            throw Errno.noSuchFileOrDirectory
+        }
         let others = inventory.namespaces(in: owner)
         let offset = request.offset ?? 0
         let end = offset + request.length

@@ -56,6 +56,8 @@ public final class SimulatedHost: Host {
     /// A machine with that tree.
     public init(_ captured: CapturedTree = .twoCards) throws {
         tree = try captured.unpack()
+        // So that a snapshot compares objects and not the directories for them.
+        for directory in ["/dev", "/sys/class/iopmem"] { try tree.makeDirectory(directory) }
     }
 
     /// Its tree.

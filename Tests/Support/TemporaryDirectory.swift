@@ -68,13 +68,6 @@ public final class TemporaryDirectory {
         if !file.isEmpty, rmdir(full) != 0 { throw Errno(rawValue: errno) }
     }
 
-    /// Removes a directory if nothing is in it.
-    public func removeEmpty(_ directory: String) throws {
-        guard rmdir(path + directory) == 0 || errno == ENOTEMPTY else {
-            throw Errno(rawValue: errno)
-        }
-    }
-
     /// Every file, link and directory with its content.
     public func snapshot() throws -> [String: String] {
         var found: [String: String] = [:]

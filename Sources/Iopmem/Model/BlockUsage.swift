@@ -14,7 +14,9 @@ struct BlockUsage {
         mounts = MountTable(root: host.root)
         // A heading, then `/dev/sda2 partition 975868 0 -2`.
         swaps = (host.root.optionalText("/proc/swaps") ?? "").split(separator: "\n").dropFirst()
-            .compactMap { $0.split(separator: " ").first.map { MountTable.unescaped($0) } }
+            .compactMap {
+                $0.split(whereSeparator: \.isWhitespace).first.map { MountTable.unescaped($0) }
+            }
     }
 
     /// One whole disk or partition: sysfs directory and name.

@@ -38,7 +38,7 @@ public enum ByteSize {
     public static func display(_ bytes: UInt64) -> String {
         for unit in units where bytes >= 1 << unit.shift {
             let whole = bytes >> unit.shift
-            let tenths = (bytes & ((1 << unit.shift) - 1)) * 10 >> unit.shift
+            let tenths = ((bytes & ((1 << unit.shift) - 1)) * 10) >> unit.shift
             return tenths == 0 ? "\(whole) \(unit.letter)iB" : "\(whole).\(tenths) \(unit.letter)iB"
         }
         return "\(bytes) B"

@@ -38,7 +38,8 @@ extension Inventory {
         guard name.contains("/") else { return nil }
         guard let path = root.realPath(name) else { return "no such file" }
         let isPartition = namespaces.contains {
-            path.hasPrefix($0.path + "p") && path.dropFirst($0.path.count + 1).allSatisfy(\.isNumber)
+            path.hasPrefix($0.path + "p")
+                && path.dropFirst($0.path.count + 1).allSatisfy(\.isNumber)
         }
         if isPartition { return "it is a partition of one" }
         return path == name ? nil : "it leads to \(path)"

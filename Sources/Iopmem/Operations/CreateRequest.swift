@@ -51,8 +51,9 @@ public struct CreateRequest: Sendable, Equatable {
             return "a name has at most \(DriverNumber.maxNameLength) characters"
         }
         let isPlain = name.unicodeScalars.allSatisfy {
-            $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0)
-                || $0 == "." || $0 == "_" || $0 == "-")
+            $0.isASCII
+                && ($0.properties.isAlphabetic || ("0"..."9").contains($0)
+                    || $0 == "." || $0 == "_" || $0 == "-")
         }
         guard let first = name.first, isPlain, first.isLetter || first.isNumber else {
             return "a name has letters, digits, '.', '_' and '-', and begins with one of the first"

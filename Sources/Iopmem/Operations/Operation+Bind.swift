@@ -84,26 +84,25 @@ extension Operation {
                 .unsupported, "\(device.address) cannot be bound", because: "it is a bridge",
                 remedy: "choose a device with memory: iopmemctl devices")
         }
-        if let index = request.bar {
-            guard let bar = device.bars.first(where: { $0.index == index }) else {
-                throw IopmemError(
-                    .unsupported, "BAR \(index) of \(device.address) cannot be a region",
-                    because: "the device does not implement it",
-                    remedy: "show its BARs: iopmemctl devices \(device.address)")
-            }
-            guard accepts(bar.problem) else {
-                throw IopmemError(
-                    .unsupported, "BAR \(index) of \(device.address) cannot be a region",
-                    because: bar.problem?.reason,
-                    remedy: "show its BARs: iopmemctl devices \(device.address)")
-            }
-        } else {
+        guard let index = request.bar else {
             guard !device.bars.contains(where: { accepts($0.problem) }) else { return }
             let reasons = device.bars.map { "BAR \($0.index) \($0.problem?.reason ?? "")" }
             throw IopmemError(
                 .unsupported, "no BAR of \(device.address) can be a region",
                 because: reasons.isEmpty ? "it has none" : reasons.joined(separator: "; "),
                 remedy: "choose another device: iopmemctl devices")
+        }
+        guard let bar = device.bars.first(where: { $0.index == index }) else {
+            throw IopmemError(
+                .unsupported, "BAR \(index) of \(device.address) cannot be a region",
+                because: "the device does not implement it",
+                remedy: "show its BARs: iopmemctl devices \(device.address)")
+        }
+        guard accepts(bar.problem) else {
+            throw IopmemError(
+                .unsupported, "BAR \(index) of \(device.address) cannot be a region",
+                because: bar.problem?.reason,
+                remedy: "show its BARs: iopmemctl devices \(device.address)")
         }
     }
 

@@ -145,7 +145,8 @@ extension Operation {
             let wasRaced = refusal.errno == .resourceBusy || refusal.errno == .fileExists
             guard wasRaced, attempts > 0 else {
                 throw IopmemError(
-                    refusal, "cannot create a namespace in \(region.dev) (\(region.device) BAR"
+                    refusal,
+                    "cannot create a namespace in \(region.dev) (\(region.device) BAR"
                         + " \(region.bar))")
             }
             try checkName(request.name)
@@ -210,7 +211,8 @@ extension Operation {
         if let available, price > available {
             let largest = StructPages.affordable(with: available)
             throw IopmemError(
-                .failed, "a namespace of \(ByteSize.exact(length)) needs"
+                .failed,
+                "a namespace of \(ByteSize.exact(length)) needs"
                     + " \(ByteSize.display(price)) of RAM for its struct pages",
                 because: "\(ByteSize.display(available)) are available",
                 remedy: "create at most --size \(ByteSize.exact(largest)), or one without struct"

@@ -14,8 +14,9 @@ public struct Operation {
     let patience: Duration
 
     /// Operations on that machine, told to that listener.
-    public init(on host: any Host, telling listener: any Listener, patience: Duration = .seconds(30))
-    {
+    public init(
+        on host: any Host, telling listener: any Listener, patience: Duration = .seconds(30)
+    ) {
         self.host = host
         self.listener = listener
         self.patience = patience

@@ -78,7 +78,8 @@ public struct Destroy: IopmemCommand {
             """
         let answer = try console.answer(to: question)
         guard answer == namespace.dev else {
-            throw IopmemError(.failed, "\(namespace.dev) was not destroyed", because: "not confirmed")
+            throw IopmemError(
+                .failed, "\(namespace.dev) was not destroyed", because: "not confirmed")
         }
     }
 }

@@ -76,7 +76,8 @@ public struct Console: Listener {
     public func answer(to question: String) throws(IopmemError) -> String {
         guard let answer = try ask(question) else {
             throw IopmemError(
-                .confirmationRequired, "a confirmation is needed, and there is no terminal to ask on",
+                .confirmationRequired,
+                "a confirmation is needed, and there is no terminal to ask on",
                 remedy: "add --yes to agree beforehand")
         }
         return answer

@@ -130,9 +130,10 @@ extension PCIFunction {
         isBridge = header == PCI_HEADER_TYPE_BRIDGE || header == PCI_HEADER_TYPE_CARDBUS
         decodesMemory = pci_read_word(device, PCI_COMMAND) & UInt16(PCI_COMMAND_MEMORY) != 0
         var buffer = [CChar](repeating: 0, count: 256)
-        name = clibpci_name(
-            access, &buffer, Int32(buffer.count), Int32(vendorID), Int32(deviceID)
-        ).map { String(cString: $0) } ?? ""
+        name =
+            clibpci_name(
+                access, &buffer, Int32(buffer.count), Int32(vendorID), Int32(deviceID)
+            ).map { String(cString: $0) } ?? ""
         bars = Self.bars(of: fields)
         msixBars = Self.msixBars(of: device)
     }

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+import Iopmem
+import IopmemSystem
+import Support
+import Testing
+
+/// Which BARs can be regions, on captured machines.
+@Suite("Devices")
+struct DeviceListTests {
+    @Test("the card's large BAR is eligible and its registers are too small")
+    func card() throws {
+        let tree = try CapturedTree.twoCards.unpack()
+        let card = try DeviceList(root: tree.root).device(at: address("00:10.0"))
+        #expect(card.vendorID == 0x1af4)
+        #expect(card.deviceID == 0x1110)
+        #expect(card.driver == nil)
+        #expect(card.bars.map(\.index) == [0, 2])
+        #expect(card.bars[0].problem == .tooSmall(256))
+        #expect(card.bars[1].problem == nil)
+        #expect(card.bars[1].size == 256 << 20)
+        #expect(card.bars[1].physicalAddress == 0xe000_0000)
+        #expect(card.bars[1].flags == ["memory", "64bit", "prefetchable"])
+    }
+
+    @Test("an NVMe drive has its driver and no eligible BAR")
+    func drive() throws {
+        let tree = try CapturedTree.twoCards.unpack()
+        let drive = try DeviceList(root: tree.root).device(at: address("00:12.0"))
+        #expect(drive.driver == "nvme")
+        #expect(drive.bars.map(\.problem) == [.tooSmall(16384)])
+    }
+
+    @Test("a bound card's BAR names its region")
+    func bound() throws {
+        let tree = try CapturedTree.mounted.unpack()
+        let card = try DeviceList(root: tree.root).device(at: address("03:00.0"))
+        #expect(card.isBound)
+        #expect(card.bars.map(\.region) == [nil, "iopmem0"])
+    }
+
+    @Test("a bridge's memory is never eligible")
+    func bridge() throws {
+        let tree = try CapturedTree.mounted.unpack()
+        let port = try DeviceList(root: tree.root).device(at: address("00:10.0"))
+        #expect(port.isBridge)
+        #expect(port.bars.allSatisfy { $0.problem == .bridge })
+    }
+
+    /// What stands in sysfs' `resource` for BAR 2, and in the configuration
+    /// space, decides.
+    @Test(
+        "each reason is told apart",
+        arguments: [
+            ("0x0000000000001000 0x000000000000101f 0x0000000000040101", BarProblem.ports),
+            ("0x00000000e0000000 0x00000000e00fffff 0x000000000014220c", .tooSmall(1 << 20)),
+            ("0x0000000000000000 0x000000000fffffff 0x000000002014220c", .unassigned),
+            ("0x00000000e0000000 0x00000000efffffff 0x0000000000140204", .notPrefetchable),
+            ("0x00000000e0100000 0x00000000f00fffff 0x000000000014220c", .misaligned),
+        ])
+    func reasons(resource: String, problem: BarProblem) throws {
+        let tree = try CapturedTree.twoCards.unpack()
+        try setResource(resource, in: tree)
+        let card = try DeviceList(root: tree.root).device(at: address("00:10.0"))
+        #expect(card.bars.last?.problem == problem)
+        #expect(card.bars.last?.problem?.yieldsToForce == (problem == .notPrefetchable))
+    }
+
+    @Test("the BAR with the MSI-X table is refused, whatever its size")
+    func msix() throws {
+        let tree = try CapturedTree.twoCards.unpack()
+        try putMSIX(table: 2, pending: 2, in: tree)
+        let card = try DeviceList(root: tree.root).device(at: address("00:10.0"))
+        #expect(card.bars.last?.problem == .interrupts)
+    }
+
+    @Test("the BAR with the pending bits alone is refused as well")
+    func pendingBits() throws {
+        let tree = try CapturedTree.twoCards.unpack()
+        try putMSIX(table: 1, pending: 2, in: tree)
+        let card = try DeviceList(root: tree.root).device(at: address("00:10.0"))
+        #expect(card.bars.last?.problem == .interrupts)
+    }
+
+    @Test("who may read only 64 bytes of configuration space gets \"unknown\"")
+    func unprivileged() throws {
+        let tree = try CapturedTree.twoCards.unpack()
+        try putMSIX(table: 1, pending: 1, in: tree)
+        let config = "\(devicePath)/config"
+        try tree.write(Array(try tree.root.bytes(config).prefix(64)), to: config)
+        let card = try DeviceList(root: tree.root).device(at: address("00:10.0"))
+        #expect(card.bars.last?.problem == .unknown)
+    }
+
+    @Test("an unknown function is exit 3")
+    func unknown() throws {
+        let tree = try CapturedTree.twoCards.unpack()
+        let error = #expect(throws: IopmemError.self) {
+            try DeviceList(root: tree.root).device(at: address("7f:1f.7"))
+        }
+        #expect(error?.exitStatus == 3)
+    }
+
+    @Test("a machine without PCI has no devices")
+    func noBus() throws {
+        let tree = try TemporaryDirectory()
+        #expect(try DeviceList(root: tree.root).devices.isEmpty)
+    }
+
+    private let devicePath = "/sys/devices/pci0000:00/0000:00:10.0"
+
+    private func setResource(_ line: String, in tree: TemporaryDirectory) throws {
+        let path = "\(devicePath)/resource"
+        var lines = try tree.root.text(path).split(separator: "\n").map(String.init)
+        lines[2] = line
+        try tree.write(lines.joined(separator: "\n"), to: path)
+    }
+
+    /// Puts an MSI-X capability at 0x80 (PCI 3.0, 6.8.2).
+    private func putMSIX(table: UInt8, pending: UInt8, in tree: TemporaryDirectory) throws {
+        let path = "\(devicePath)/config"
+        var config = try tree.root.bytes(path)
+        config[6] |= 0x10
+        config[0x34] = 0x80
+        config.replaceSubrange(
+            0x80..<0x8c, with: [0x11, 0, 0, 0, table, 0, 0, 0, pending, 0x10, 0, 0])
+        try tree.write(config, to: path)
+    }
+}
+
+/// An address that a test writes itself.
+func address(_ text: String) throws -> PCIAddress {
+    try #require(PCIAddress(text))
+}
