@@ -38,7 +38,8 @@ struct PeerTransfer {
             var done: UInt64 = 0
             while done < length {
                 let count = min(PlacementCheck.span, length - done)
-                pages += try readSpan(at: done, count: Int(count), from: source, &result)
+                pages += try readSpan(
+                    at: done, count: Int(count), from: source, bounces, &result)
                 done += count
             }
             result.evidence =
@@ -48,7 +49,8 @@ struct PeerTransfer {
     }
 
     private func readSpan(
-        at position: UInt64, count: Int, from source: OpenFile, _ result: inout PeerResult
+        at position: UInt64, count: Int, from source: OpenFile, _ bounces: Bounces,
+        _ result: inout PeerResult
     ) throws(IopmemError) -> UInt64 {
         let mapping = try map(range.lowerBound + position, count)
         // What is there before must not be mistaken for what should come, so it
@@ -68,8 +70,10 @@ struct PeerTransfer {
         step("\(peer.path) -> \(file.path): \(count) bytes by O_DIRECT into the mapping: begin")
         try eachChunk(count) { at, size throws(IopmemError) in
             let part = UnsafeMutableRawBufferPointer(rebasing: mapping.bytes[at..<(at + size)])
-            let got = try moved { () throws(Errno) in
-                try source.read(into: part, at: position + UInt64(at))
+            let got = try bounces.during { () throws(IopmemError) in
+                try moved { () throws(Errno) in
+                    try source.read(into: part, at: position + UInt64(at))
+                }
             }
             guard got == size else {
                 throw IopmemError(
@@ -148,7 +152,7 @@ struct PeerTransfer {
                 }
                 let count = Int(min(UInt64(Self.chunk), length - done))
                 pages += try writeChunk(
-                    from: range.lowerBound + done, to: start + done, count, drive, &result)
+                    from: range.lowerBound + done, to: start + done, count, drive, bounces, &result)
                 done += UInt64(count)
             }
             result.evidence =
@@ -159,7 +163,7 @@ struct PeerTransfer {
 
     private func writeChunk(
         from offset: UInt64, to position: UInt64, _ count: Int, _ drive: OpenFile,
-        _ result: inout PeerResult
+        _ bounces: Bounces, _ result: inout PeerResult
     ) throws(IopmemError) -> UInt64 {
         let mapping = try map(offset, count)
         let saved = AlignedBuffer(size: count)
@@ -174,8 +178,10 @@ struct PeerTransfer {
         try moved { () throws(Errno) in try drive.read(into: saved.bytes, at: position) }
         do throws(IopmemError) {
             step("\(file.path) -> \(peer.path): \(count) bytes by O_DIRECT from the mapping: begin")
-            try moved { () throws(Errno) in
-                try drive.write(UnsafeRawBufferPointer(mapping.bytes), at: position)
+            try bounces.during { () throws(IopmemError) in
+                try moved { () throws(Errno) in
+                    try drive.write(UnsafeRawBufferPointer(mapping.bytes), at: position)
+                }
             }
             step("\(file.path) -> \(peer.path): end")
             result.bytes += UInt64(count)
@@ -335,39 +341,5 @@ struct PeerTransfer {
             return nil
         }
         return left.indices.first { left[$0] != right[$0] }
-    }
-}
-
-/// Whether the kernel copied a device's DMA through RAM meanwhile.
-struct Bounces {
-    private let function: String
-    private let counter: BounceCounter?
-    private let reason: String
-
-    init(of function: String, root: SystemRoot) {
-        self.function = function
-        do throws(Errno) {
-            counter = try BounceCounter(device: function, root: root)
-            reason = ""
-        } catch {
-            counter = nil
-            reason = error == .noSuchFileOrDirectory ? "tracefs is not mounted" : error.description
-        }
-    }
-
-    /// What is known, for the evidence; fails if there were any.
-    func words() throws(IopmemError) -> String {
-        guard let counter, let count = try? counter.count() else {
-            return "bounce counters not available (\(reason))"
-        }
-        guard count == 0 else {
-            throw IopmemError(
-                .verification,
-                "the kernel copied \(count) transfers of \(function) through bounce buffers in RAM",
-                remedy:
-                    "see swiotlb= and iommu= on the kernel's command line, and the DMA mask of \(function)"
-            )
-        }
-        return "no bounce of \(function) (tracepoint swiotlb_bounced)"
     }
 }
