@@ -28,8 +28,8 @@ static blk_status_t do_segments(struct iopmem_namespace *ns, struct bio *bio)
 		if (!write)
 			flush_dcache_page(bv.bv_page);
 	}
-	/* A function that fell off the bus answers reads with anything. */
-	if (!write && pci_channel_offline(ns->region->idev->pdev))
+	/* A function that fell off the bus answers reads with anything, and drops writes. */
+	if (pci_channel_offline(ns->region->idev->pdev))
 		return BLK_STS_IOERR;
 	return BLK_STS_OK;
 }

@@ -197,6 +197,9 @@ static int retire_device(const struct file *owner, struct iopmem_device_retire *
 	else if (idev->retired_by && idev->retired_by != owner)
 		error = iopmem_refuse(arg->reason, -EBUSY, "%s is being unbound by somebody else",
 				      pci_name(idev->pdev));
+	else if (idev->paused)
+		error = iopmem_refuse(arg->reason, -EBUSY, "%s is being reset",
+				      pci_name(idev->pdev));
 	else
 		error = close_all_doors(idev, arg->flags & IOPMEM_DEVICE_RETIRE_F_REVOKE,
 					arg->reason);

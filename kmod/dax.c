@@ -20,10 +20,14 @@ static long iopmem_direct_access(struct dax_device *dax, pgoff_t pgoff, long nr_
 				 enum dax_access_mode mode, void **kaddr, iopmem_pfn_t *pfn)
 {
 	struct iopmem_namespace *ns = dax_get_private(dax);
+	struct iopmem_device *idev = ns->region->idev;
 	u64 offset = PFN_PHYS(pgoff);
 
 	if (offset >= ns->size)
 		return -ERANGE;
+	if (unlikely(READ_ONCE(idev->paused)) &&
+	    wait_event_killable(idev->resumed, !READ_ONCE(idev->paused)))
+		return -EINTR;
 	if (kaddr)
 		*kaddr = ns->base + offset;
 	if (pfn)

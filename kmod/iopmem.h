@@ -56,7 +56,10 @@ struct iopmem_region;
  * @entry:	in the list of bound devices, under iopmem_devices_lock
  * @lock:	serialises everything that changes regions or namespaces
  * @dead:	remove() has begun; under @lock
+ * @paused:	being reset: bios wait at their queues, faults at @resumed; written
+ *		under @lock
  * @retired_by:	the open control file that is unbinding it; under @lock
+ * @resumed:	woken when a reset is over
  * @regions:	by BAR, NULL where the BAR is none; fixed after probe
  */
 struct iopmem_device {
@@ -65,7 +68,9 @@ struct iopmem_device {
 	struct list_head entry;
 	struct mutex lock;	/* all below this device */
 	bool dead;
+	bool paused;
 	const struct file *retired_by;
+	wait_queue_head_t resumed;
 	struct iopmem_region *regions[IOPMEM_BARS];
 };
 
@@ -87,6 +92,7 @@ struct iopmem_device {
  * @namespaces:	sorted by offset, under idev->lock
  * @available:	free bytes; written under idev->lock, read by sysfs
  * @extent:	largest free extent, likewise
+ * @resets:	how often the function was reset under it: contents may be gone
  * @dead:	under idev->lock
  */
 struct iopmem_region {
@@ -104,6 +110,7 @@ struct iopmem_region {
 	struct list_head namespaces;
 	u64 available;
 	u64 extent;
+	atomic_t resets;
 	bool dead;
 };
 
@@ -115,6 +122,14 @@ enum iopmem_state {
 	IOPMEM_ENABLED,
 	IOPMEM_DYING,		/* no new users; I/O fails */
 	IOPMEM_REVOKED,		/* mappings are gone; pins may be left */
+};
+
+/*
+ * File systems that must not go away: while their users' pages are taken back
+ * (revoke.c), or while the device is being reset.
+ */
+struct iopmem_revocation {
+	struct list_head supers;
 };
 
 /**
@@ -133,6 +148,8 @@ enum iopmem_state {
  * @disk:	for the block modes; holds a reference to @dev until it is freed
  * @open_lock:	protects @state, @openers, @opener, @opener_pid
  * @flushes:	how many flushes reached the device
+ * @held:	file systems held during a reset
+ * @freeze:	what unfreezing the queue needs to know
  */
 struct iopmem_namespace {
 	struct device dev;
@@ -161,6 +178,9 @@ struct iopmem_namespace {
 	pid_t opener_pid;
 
 	atomic64_t flushes;
+
+	struct iopmem_revocation held;
+	unsigned int freeze;
 };
 
 #define to_iopmem_region(d)	container_of(d, struct iopmem_region, dev)
@@ -175,14 +195,6 @@ static inline unsigned long iopmem_namespace_pages(const struct iopmem_namespace
 {
 	return ns->size >> PAGE_SHIFT;
 }
-
-/*
- * A file system, or a user's mapping, still using a namespace: what has to be
- * kept alive until its pages are idle. See revoke.c.
- */
-struct iopmem_revocation {
-	struct list_head supers;
-};
 
 /* main.c: the words for a refusal, and what every ioctl does */
 __printf(3, 4)
@@ -211,6 +223,7 @@ void iopmem_pci_exit(void);
 struct iopmem_region *iopmem_region_create(struct iopmem_device *idev, int bar, u8 media,
 					   char *reason);
 void iopmem_region_destroy(struct iopmem_region *region);
+int iopmem_region_usable(struct iopmem_region *region, char *reason);
 void iopmem_region_update_free(struct iopmem_region *region);
 int iopmem_region_init(void);
 void iopmem_region_exit(void);
@@ -241,6 +254,8 @@ unsigned long iopmem_busy_pages(struct iopmem_namespace *ns);
 /* revoke.c */
 void iopmem_revoke(struct iopmem_namespace *ns, struct iopmem_revocation *rev);
 void iopmem_revoke_finish(struct iopmem_revocation *rev);
+void iopmem_namespace_pause(struct iopmem_namespace *ns);
+void iopmem_namespace_resume(struct iopmem_namespace *ns);
 
 /* copy.c: CPU access to the BAR */
 void iopmem_copy_to(void *bar, const void *from, size_t n);

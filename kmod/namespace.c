@@ -239,8 +239,9 @@ int iopmem_namespace_create(struct iopmem_region *region, struct iopmem_namespac
 	error = check_create(arg, arg->reason);
 	if (error)
 		return error;
-	if (region->dead)
-		return iopmem_refuse(arg->reason, -ENODEV, "%s is gone", dev_name(&region->dev));
+	error = iopmem_region_usable(region, arg->reason);
+	if (error)
+		return error;
 	if (region->idev->retired_by)
 		return iopmem_refuse(arg->reason, -EBUSY, "%s is being unbound",
 				     pci_name(region->idev->pdev));
@@ -392,8 +393,9 @@ int iopmem_namespace_destroy(struct iopmem_region *region, struct iopmem_namespa
 	if (arg->flags & ~known)
 		return iopmem_refuse(arg->reason, -EINVAL, "unknown flags 0x%x",
 				     arg->flags & ~known);
-	if (region->dead)
-		return iopmem_refuse(arg->reason, -ENODEV, "%s is gone", dev_name(&region->dev));
+	error = iopmem_region_usable(region, arg->reason);
+	if (error)
+		return error;
 	list_for_each_entry(each, &region->namespaces, entry)
 		if (each->id == arg->id)
 			ns = each;

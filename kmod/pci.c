@@ -202,6 +202,7 @@ static int iopmem_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	idev->pdev = pdev;
 	kref_init(&idev->ref);
 	mutex_init(&idev->lock);
+	init_waitqueue_head(&idev->resumed);
 
 	iopmem_bind_asked(pdev, &arg);
 
@@ -238,6 +239,89 @@ out_report:
 	return error;
 }
 
+static void pause_device(struct iopmem_device *idev)
+{
+	struct iopmem_namespace *ns;
+	int bar;
+
+	mutex_lock(&idev->lock);
+	if (!idev->paused) {
+		WRITE_ONCE(idev->paused, true);
+		for (bar = 0; bar < IOPMEM_BARS; bar++)
+			if (idev->regions[bar])
+				list_for_each_entry(ns, &idev->regions[bar]->namespaces, entry)
+					iopmem_namespace_pause(ns);
+	}
+	mutex_unlock(&idev->lock);
+}
+
+/* Backwards: a frozen queue changes the task's allocation flags, and gives them back. */
+static void resume_device(struct iopmem_device *idev)
+{
+	struct iopmem_namespace *ns;
+	int bar;
+
+	mutex_lock(&idev->lock);
+	if (idev->paused) {
+		WRITE_ONCE(idev->paused, false);
+		wake_up_all(&idev->resumed);
+		for (bar = IOPMEM_BARS - 1; bar >= 0; bar--) {
+			struct iopmem_region *region = idev->regions[bar];
+
+			if (!region)
+				continue;
+			atomic_inc(&region->resets);
+			list_for_each_entry_reverse(ns, &region->namespaces, entry)
+				iopmem_namespace_resume(ns);
+		}
+	}
+	mutex_unlock(&idev->lock);
+}
+
+/* A function reset: I/O waits while it lasts (drivers/pci/pci.c, pci_reset_function()). */
+static void iopmem_reset_prepare(struct pci_dev *pdev)
+{
+	pause_device(pci_get_drvdata(pdev));
+}
+
+static void iopmem_reset_done(struct pci_dev *pdev)
+{
+	resume_device(pci_get_drvdata(pdev));
+}
+
+/* Documentation/PCI/pci-error-recovery.rst */
+static pci_ers_result_t iopmem_error_detected(struct pci_dev *pdev, pci_channel_state_t state)
+{
+	switch (state) {
+	case pci_channel_io_normal:
+		return PCI_ERS_RESULT_CAN_RECOVER;
+	case pci_channel_io_frozen:
+		pause_device(pci_get_drvdata(pdev));
+		return PCI_ERS_RESULT_NEED_RESET;
+	default:
+		return PCI_ERS_RESULT_DISCONNECT;
+	}
+}
+
+static pci_ers_result_t iopmem_slot_reset(struct pci_dev *pdev)
+{
+	pci_restore_state(pdev);
+	return pci_device_is_present(pdev) ? PCI_ERS_RESULT_RECOVERED : PCI_ERS_RESULT_DISCONNECT;
+}
+
+static void iopmem_error_resume(struct pci_dev *pdev)
+{
+	resume_device(pci_get_drvdata(pdev));
+}
+
+static const struct pci_error_handlers iopmem_error_handlers = {
+	.reset_prepare	= iopmem_reset_prepare,
+	.reset_done	= iopmem_reset_done,
+	.error_detected	= iopmem_error_detected,
+	.slot_reset	= iopmem_slot_reset,
+	.resume		= iopmem_error_resume,
+};
+
 static void iopmem_remove(struct pci_dev *pdev)
 {
 	struct iopmem_device *idev = pci_get_drvdata(pdev);
@@ -249,6 +333,8 @@ static void iopmem_remove(struct pci_dev *pdev)
 	mutex_lock(&idev->lock);
 	idev->dead = true;
 	mutex_unlock(&idev->lock);
+	/* A recovery that failed ends here, with bios and faults still waiting. */
+	resume_device(idev);
 	destroy_regions(idev);
 	pci_disable_device(pdev);
 	iopmem_device_put(idev);
@@ -267,6 +353,7 @@ static struct pci_driver iopmem_pci_driver = {
 	.id_table	= iopmem_ids,
 	.probe		= iopmem_probe,
 	.remove		= iopmem_remove,
+	.err_handler	= &iopmem_error_handlers,
 };
 
 int iopmem_pci_init(void)

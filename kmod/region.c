@@ -32,6 +32,17 @@ void iopmem_region_update_free(struct iopmem_region *region)
 	WRITE_ONCE(region->extent, max(extent, gap));
 }
 
+/* 0 if namespaces can come and go now. Under idev->lock. */
+int iopmem_region_usable(struct iopmem_region *region, char *reason)
+{
+	if (region->dead)
+		return iopmem_refuse(reason, -ENODEV, "%s is gone", dev_name(&region->dev));
+	if (region->idev->paused)
+		return iopmem_refuse(reason, -EBUSY, "%s is being reset",
+				     pci_name(region->idev->pdev));
+	return 0;
+}
+
 static int region_open(struct inode *inode, struct file *file)
 {
 	struct iopmem_region *region = container_of(inode->i_cdev, struct iopmem_region, cdev);
@@ -79,7 +90,7 @@ static ssize_t region_read(struct file *file, char __user *user, size_t n, loff_
 		phys_addr_t page = region->start + (*position & PAGE_MASK);
 		void __iomem *window;
 
-		if (region->dead || pci_channel_offline(idev->pdev)) {
+		if (region->dead || idev->paused || pci_channel_offline(idev->pdev)) {
 			done = done ?: -ENODEV;
 			break;
 		}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Taking pages back from their users.
+ * Taking pages back from their users, for good or for the time of a reset.
  *
  * memunmap_pages() frees the struct pages of a FS_DAX pagemap without waiting
  * for whoever still refers to them: a page table entry, a bio in flight, a pin.
@@ -120,6 +120,12 @@ static void zap_inode(struct inode *inode)
 	filemap_invalidate_unlock(inode->i_mapping);
 }
 
+/* For a reset. Faults wait with the lock that zap_inode() takes. */
+static void zap_inode_unlocked(struct inode *inode)
+{
+	unmap_mapping_range(inode->i_mapping, 0, 0, 1);
+}
+
 static void drop_inode(struct inode *inode)
 {
 	filemap_invalidate_lock(inode->i_mapping);
@@ -207,4 +213,37 @@ void iopmem_revoke_finish(struct iopmem_revocation *rev)
 		deactivate_super(held->sb);
 		kfree(held);
 	}
+}
+
+/**
+ * iopmem_namespace_pause - nobody reaches the memory until it is resumed
+ * @ns:	of a device that is about to be reset
+ *
+ * Bios wait at the frozen queue; mappings are zapped, and faults wait in
+ * iopmem_direct_access(). A fault that was past it may still put its entry in,
+ * and its user reads whatever a BAR answers during a reset. Pins cannot be taken
+ * back: a peer's DMA into a device in reset is the peer's error.
+ */
+void iopmem_namespace_pause(struct iopmem_namespace *ns)
+{
+	INIT_LIST_HEAD(&ns->held.supers);
+	if (ns->mapped) {
+		/* Before the freeze: file systems wait for bios with their locks held. */
+		hold_supers_of_disk(ns, &ns->held);
+		hold_supers_of_pages(ns, &ns->held);
+		walk_supers(&ns->held, zap_inode_unlocked);
+	}
+	ns->freeze = iopmem_freeze_queue(ns->disk->queue);
+}
+
+/* After a reset: the contents may be gone, and listeners are told. */
+void iopmem_namespace_resume(struct iopmem_namespace *ns)
+{
+	char reset[] = "IOPMEM_EVENT=reset", *event[2];
+
+	event[0] = reset;
+	event[1] = NULL;
+	iopmem_unfreeze_queue(ns->disk->queue, ns->freeze);
+	iopmem_revoke_finish(&ns->held);
+	kobject_uevent_env(&ns->dev.kobj, KOBJ_CHANGE, event);
 }

@@ -56,6 +56,7 @@ REGION_ATTR(media, "%s", region->media == IOPMEM_MEDIA_PERSISTENT ? "persistent"
 REGION_ATTR(prefetchable, "%d", region_prefetchable(region));
 REGION_ATTR(cache_platform, "%s", region->platform);
 REGION_ATTR(cache_kernel, "%s", region->wc ? "wc" : region->platform);
+REGION_ATTR(resets, "%d", atomic_read(&region->resets));
 REGION_ATTR(numa_node, "%d", region_node(region));
 
 static struct attribute *region_attrs[] = {
@@ -69,6 +70,7 @@ static struct attribute *region_attrs[] = {
 	&region_attr_prefetchable.attr,
 	&region_attr_cache_platform.attr,
 	&region_attr_cache_kernel.attr,
+	&region_attr_resets.attr,
 	&region_attr_numa_node.attr,
 	NULL,
 };

@@ -6,6 +6,7 @@
 #ifndef _IOPMEM_COMPAT_H
 #define _IOPMEM_COMPAT_H
 
+#include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/dax.h>
 #include <linux/device.h>
@@ -71,6 +72,23 @@ static inline struct gendisk *iopmem_alloc_disk(struct queue_limits *lim, bool d
 	if (dax)
 		blk_queue_flag_set(QUEUE_FLAG_DAX, q);
 	return disk;
+}
+#endif
+
+/* Freezing a queue returns what unfreezing it needs. */
+#ifdef IOPMEM_HAVE_freeze_memflags
+#define iopmem_freeze_queue(q)		blk_mq_freeze_queue(q)
+#define iopmem_unfreeze_queue(q, flags)	blk_mq_unfreeze_queue(q, flags)
+#else
+static inline unsigned int iopmem_freeze_queue(struct request_queue *q)
+{
+	blk_mq_freeze_queue(q);
+	return 0;
+}
+
+static inline void iopmem_unfreeze_queue(struct request_queue *q, unsigned int flags)
+{
+	blk_mq_unfreeze_queue(q);
 }
 #endif
 

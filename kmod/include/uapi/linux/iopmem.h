@@ -317,6 +317,7 @@ struct iopmem_namespace_destroy {
  *   cache_platform        wb | wt | wc | uc- | uc: what the platform alone
  *                         (the MTRRs) would make of a cached mapping
  *   cache_kernel          what the driver reserved for its own mappings
+ *   resets                how often the function was reset; contents may be gone
  *   numa_node
  *
  * iopmemNnM (DEVTYPE=namespace, parent: iopmemN)
@@ -333,7 +334,8 @@ struct iopmem_namespace_destroy {
  *   block/iopmemNnM       the disk, for the block modes
  *
  * Values are decimal numbers, except physical_address (0x...).  A namespace's
- * uevents carry IOPMEM_UUID, IOPMEM_NAME, IOPMEM_MODE.
+ * uevents carry IOPMEM_UUID, IOPMEM_NAME, IOPMEM_MODE; after a reset of the
+ * function a "change" carries IOPMEM_EVENT=reset.
  */
 
 #endif /* _UAPI_LINUX_IOPMEM_H */
