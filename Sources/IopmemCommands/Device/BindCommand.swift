@@ -23,6 +23,7 @@ public struct Bind: IopmemCommand {
     var media: Media = .volatile
 
     @OptionGroup var change: ChangeOptions
+    /// How it talks.
     @OptionGroup public var output: OutputOptions
 
     /// For ArgumentParser.

@@ -16,6 +16,7 @@ public struct Devices: IopmemCommand {
     @Argument(help: "PCI functions, written like 0000:03:00.0.")
     var functions: [PCIAddress] = []
 
+    /// How it talks.
     @OptionGroup public var output: OutputOptions
 
     /// For ArgumentParser.

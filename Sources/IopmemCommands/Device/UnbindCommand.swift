@@ -17,6 +17,7 @@ public struct Unbind: IopmemCommand {
     var function: PCIAddress
 
     @OptionGroup var change: ChangeOptions
+    /// How it talks.
     @OptionGroup public var output: OutputOptions
 
     /// For ArgumentParser.

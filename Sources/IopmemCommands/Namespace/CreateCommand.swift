@@ -32,6 +32,7 @@ public struct Create: IopmemCommand {
     var name: String?
 
     @OptionGroup var change: ChangeOptions
+    /// How it talks.
     @OptionGroup public var output: OutputOptions
 
     /// For ArgumentParser.

@@ -27,6 +27,7 @@ public struct Destroy: IopmemCommand {
     var zero = false
 
     @OptionGroup var change: ChangeOptions
+    /// How it talks.
     @OptionGroup public var output: OutputOptions
 
     /// For ArgumentParser.

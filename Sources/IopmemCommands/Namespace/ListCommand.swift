@@ -16,6 +16,7 @@ public struct List: IopmemCommand {
     @Argument(help: "Kernel name, user-given name, UUID or path of a namespace.")
     var names: [String] = []
 
+    /// How it talks.
     @OptionGroup public var output: OutputOptions
 
     /// For ArgumentParser.

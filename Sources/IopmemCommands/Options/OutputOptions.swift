@@ -11,14 +11,17 @@ public struct OutputOptions: ParsableArguments {
         case json
     }
 
+    /// The form of the result.
     @Option(
         name: [.customShort("o"), .customLong("output")],
         help: ArgumentHelp("Form of the result: table or json.", valueName: "format"))
     public var format: Format = .table
 
+    /// Whether steps are told.
     @Flag(name: .shortAndLong, help: "Say on stderr what is done, step by step.")
     public var verbose = false
 
+    /// Whether warnings and notes are kept back.
     @Flag(name: .shortAndLong, help: "Say nothing on stderr but errors.")
     public var quiet = false
 

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+import IopmemSystem
+import SystemPackage
+
+/// Looks for everything that could stop a machine from working. Changes nothing.
+public struct Doctor {
+    let host: any Host
+    var root: SystemRoot { host.root }
+
+    /// A doctor for that machine.
+    public init(_ host: any Host) {
+        self.host = host
+    }
+
+    /// Everything about the machine, and about these functions; without any,
+    /// about those that are bound or could be.
+    public func examine(_ addresses: [PCIAddress]) throws(IopmemError) -> [Check] {
+        let list = try DeviceList(root: root)
+        let inventory = try Inventory(root: root)
+        var named: [Device] = []
+        for address in addresses { named.append(try list.device(at: address)) }
+        let candidates = list.devices.filter { device in
+            device.isBound || device.bars.contains { $0.problem == nil || $0.problem == .unknown }
+        }
+        let devices = addresses.isEmpty ? candidates : named
+        var checks = [privileges(), module(isNeeded: !devices.isEmpty)]
+        checks += [version(), signing()].compactMap { $0 }
+        checks += kernelOptions()
+        checks += devices.flatMap { device in
+            DeviceCheckup(root: root).examine(device, isNamed: !addresses.isEmpty)
+        }
+        checks += inventory.regions.filter { region in
+            addresses.isEmpty || addresses.contains(region.device)
+        }.map { cache($0) }
+        checks.append(bounceBuffers())
+        let wanted = inventory.namespaces.filter {
+            addresses.isEmpty || addresses.contains($0.device)
+        }
+        checks += DAXCheckup(host: host).examine(wanted)
+        checks.append(udevRules())
+        return checks
+    }
+
+    private func privileges() -> Check {
+        host.isPrivileged
+            ? Check("privileges", .ok, "user", "root: everything can be looked at")
+            : Check(
+                "privileges", .unknown, "user", "not root: some things cannot be looked at",
+                remedy: "run it as root")
+    }
+
+    private func module(isNeeded: Bool) -> Check {
+        if root.exists("/sys/module/\(DriverFacts.name)") {
+            let version = root.optionalText("/sys/module/\(DriverFacts.name)/version")
+            return Check("module", .ok, DriverFacts.name, "loaded, version \(version ?? "unknown")")
+        }
+        let release = root.optionalText("/proc/sys/kernel/osrelease") ?? ""
+        guard let index = root.optionalText("/lib/modules/\(release)/modules.dep") else {
+            return Check(
+                "module", .unknown, DriverFacts.name,
+                "not loaded, and the kernel's list of modules cannot be read",
+                remedy: "modprobe \(DriverFacts.name)")
+        }
+        let isInstalled = index.split(separator: "\n").contains { line in
+            let path = line.prefix { $0 != ":" }
+            return path.split(separator: "/").last?.hasPrefix("\(DriverFacts.name).ko") == true
+        }
+        return isInstalled
+            ? Check("module", .ok, DriverFacts.name, "installed; bind loads it")
+            : Check(
+                "module", isNeeded ? .problem : .warning, DriverFacts.name,
+                "not installed for Linux \(release)",
+                remedy: "build and install the driver for this kernel, then: depmod")
+    }
+
+    /// Only where the driver runs, and only root can ask it.
+    private func version() -> Check? {
+        guard root.exists(DriverFacts.sysfsPath), host.isPrivileged else { return nil }
+        let ours = DriverVersion.supportedABI
+        let subject = "driver and tool"
+        do throws(Errno) {
+            let control = try host.openControl()
+            defer { control.close() }
+            guard let version = try? control.version() else {
+                return Check(
+                    "abi", .problem, subject, "the driver does not answer as ours does",
+                    remedy: "install tool and driver of the same release")
+            }
+            return version.abi == ours
+                ? Check("abi", .ok, subject, "both speak ABI \(ours)")
+                : Check(
+                    "abi", .problem, subject,
+                    "the driver \(version.release) speaks ABI \(version.abi), this tool \(ours)",
+                    remedy: "install tool and driver of the same release, and load that driver")
+        } catch {
+            return Check(
+                "abi", .problem, subject, "\(ControlNode.path) cannot be opened: \(error)",
+                remedy: "see what the kernel said: dmesg | grep iopmem")
+        }
+    }
+
+    /// Whether the kernel takes only signed modules: once ours is loaded the
+    /// question is settled.
+    private func signing() -> Check? {
+        let lockdown = root.optionalText("/sys/kernel/security/lockdown")
+        let mode = lockdown?.split(separator: " ").first { $0.hasPrefix("[") }
+            .map { $0.dropFirst().dropLast() }
+        let isEnforced = root.optionalText("/sys/module/module/parameters/sig_enforce") == "Y"
+        // Four bytes of attributes, then the value.
+        let variable = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+        let isSecureBoot = (try? root.bytes(variable)).map { $0.last == 1 } ?? false
+        let facts = [
+            mode.map { "lockdown \($0)" }, isEnforced ? "signatures enforced" : nil,
+            isSecureBoot ? "Secure Boot on" : nil,
+        ].compactMap { $0 }
+        guard !facts.isEmpty else {
+            return Check(
+                "signing", .unknown, "kernel", "whether modules must be signed cannot be read")
+        }
+        let isStrict = isEnforced || (mode != nil && mode != "none")
+        guard isStrict, !root.exists("/sys/module/\(DriverFacts.name)") else {
+            return Check("signing", .ok, "kernel", facts.joined(separator: ", "))
+        }
+        return Check(
+            "signing", .warning, "kernel",
+            facts.joined(separator: ", ") + ": only signed modules are loaded",
+            remedy: "sign iopmem.ko with a key that the machine knows (mokutil --import)")
+    }
+
+    private func kernelOptions() -> [Check] {
+        let needed = ["CONFIG_ZONE_DEVICE", "CONFIG_FS_DAX", "CONFIG_MEMORY_HOTPLUG"]
+        let release = root.optionalText("/proc/sys/kernel/osrelease") ?? ""
+        let places = ["/boot/config-\(release)", "/lib/modules/\(release)/config"]
+        guard let text = places.lazy.compactMap({ root.optionalText($0) }).first else {
+            return [
+                Check(
+                    "kernel_config", .unknown, needed.joined(separator: " "),
+                    "the kernel's configuration is not in \(places[0])")
+            ]
+        }
+        let lines = Set(text.split(separator: "\n"))
+        return needed.map { option in
+            lines.contains("\(option)=y")
+                ? Check("kernel_config", .ok, option, "set")
+                : Check(
+                    "kernel_config", .problem, option, "not set in Linux \(release)",
+                    remedy: "use a kernel that has it; --mode raw works without")
+        }
+    }
+
+    private func cache(_ region: Region) -> Check {
+        let subject = "\(region.dev) (\(region.device) BAR \(region.bar))"
+        guard let platform = region.cachePlatform else {
+            return Check("cache", .unknown, subject, "the driver does not say")
+        }
+        guard region.isCachedByPlatform else {
+            return Check("cache", .ok, subject, "the platform does not cache it (\(platform))")
+        }
+        return Check(
+            "cache", .problem, subject,
+            "the platform caches it (MTRR write-back): a CPU may read stale data after another"
+                + " device wrote there",
+            remedy: "have the firmware place the BAR in an uncached range: turn off \"Above 4G"
+                + " decoding\", or update it; then see /proc/mtrr")
+    }
+
+    private func bounceBuffers() -> Check {
+        let words = (root.optionalText("/proc/cmdline") ?? "").split(separator: " ")
+        let forced = words.first { word in
+            word.hasPrefix("swiotlb=")
+                && word.dropFirst("swiotlb=".count).split(separator: ",").contains("force")
+        }
+        guard let forced else {
+            return Check("swiotlb", .ok, "kernel command line", "bounce buffers are not forced")
+        }
+        return Check(
+            "swiotlb", .problem, "kernel command line",
+            "\(forced): every transfer is copied through RAM",
+            remedy: "remove \(forced) from the kernel command line")
+    }
+
+    private func udevRules() -> Check {
+        let directories = ["/etc", "/run", "/usr/lib", "/lib"]
+        let name = "60-iopmem.rules"
+        let found = directories.first { root.exists("\($0)/udev/rules.d/\(name)") }
+        guard found == nil else {
+            return Check("udev_rules", .ok, name, "installed in \(found ?? "")/udev/rules.d")
+        }
+        return Check(
+            "udev_rules", .warning, name,
+            "not installed: no links in /dev/disk/by-id and /dev/iopmem",
+            remedy: "install udev/\(name) in /etc/udev/rules.d, then: udevadm control --reload")
+    }
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+public import ArgumentParser
+public import Iopmem
+
+/// `iopmemctl doctor`
+public struct DoctorCommand: IopmemCommand {
+    /// Its name and help.
+    public static let configuration = CommandConfiguration(
+        commandName: "doctor",
+        abstract: "Look for everything that could stop this machine from working.",
+        discussion: """
+            Changes nothing. Each finding comes with its remedy; the exit status is 1 if there \
+            is a problem. With a BDF it says why that device can or cannot be used.
+            """)
+
+    @Argument(help: "PCI functions, written like 0000:03:00.0.")
+    var functions: [PCIAddress] = []
+
+    /// How it talks.
+    @OptionGroup public var output: OutputOptions
+
+    /// For ArgumentParser.
+    public init() {}
+
+    /// Examines and shows.
+    public func run(in context: Context) throws(IopmemError) {
+        let report = DoctorReport(checks: try Doctor(context.host).examine(functions))
+        try context.console.show(report)
+        let problems = report.checks.filter { $0.status == .problem }
+        guard problems.isEmpty else {
+            throw IopmemError(
+                .failed, problems.count == 1 ? "1 problem" : "\(problems.count) problems",
+                because: problems.map { "\($0.subject): \($0.finding)" }.joined(separator: "; "),
+                remedy: problems.first?.remedy)
+        }
+    }
+}
+
+/// Findings, as `doctor` shows them.
+struct DoctorReport: Report {
+    let checks: [Check]
+
+    private enum CodingKeys: String, CodingKey { case checks }
+
+    var sections: [ReportSection] {
+        let lines = checks.map { check in
+            let line = "\(label(check.status))  \(check.subject): \(check.finding)"
+            return check.remedy.map { "\(line)\n         remedy: \($0)" } ?? line
+        }
+        let count = { (status: Check.Status) in checks.filter { $0.status == status }.count }
+        return [
+            .text(lines.joined(separator: "\n")),
+            .text(
+                "\(checks.count) checks: \(count(.problem)) problems, \(count(.warning)) warnings,"
+                    + " \(count(.unknown)) unknown."),
+        ]
+    }
+
+    private func label(_ status: Check.Status) -> String {
+        let word = status.rawValue
+        return word + String(repeating: " ", count: 7 - word.count)
+    }
+}
