@@ -147,11 +147,13 @@ public struct Verify: IopmemCommand {
     ) throws(IopmemError) {
         guard verification.overwritesDevice, !change.yes else { return }
         let path = verification.path
+        let word = path.split(separator: "/").last.map(String.init) ?? path
         let answer = try console.answer(
-            to:
-                "This overwrites \(ByteSize.display(verification.plan.size)) of \(path). Type yes to go on: "
-        )
-        guard answer == "yes" else {
+            to: """
+                \(ByteSize.display(verification.plan.size)) of \(path) will be overwritten
+                Type \(word) to go on: 
+                """)
+        guard answer == word else {
             throw IopmemError(.failed, "\(path) was not touched", because: "not confirmed")
         }
     }

@@ -70,14 +70,8 @@ struct PeerTransfer {
         step("\(peer.path) -> \(file.path): \(count) bytes by O_DIRECT into the mapping: begin")
         try eachChunk(count) { at, size throws(IopmemError) in
             let part = UnsafeMutableRawBufferPointer(rebasing: mapping.bytes[at..<(at + size)])
-            let got = try bounces.during { () throws(IopmemError) in
-                try moved { () throws(Errno) in
-                    try source.read(into: part, at: position + UInt64(at))
-                }
-            }
-            guard got == size else {
-                throw IopmemError(
-                    .failed, "the peer gave \(got) of \(size) bytes at \(position + UInt64(at))")
+            try bounces.during { () throws(IopmemError) in
+                try fill(part, from: source, at: position + UInt64(at))
             }
             result.bytes += UInt64(size)
         }
@@ -96,9 +90,7 @@ struct PeerTransfer {
         try eachChunk(count) { at, size throws(IopmemError) in
             let right = UnsafeMutableRawBufferPointer(rebasing: expected.bytes[..<size])
             let view = UnsafeMutableRawBufferPointer(rebasing: seen.bytes[..<size])
-            _ = try moved { () throws(Errno) in
-                try source.read(into: right, at: position + UInt64(at))
-            }
+            try fill(right, from: source, at: position + UInt64(at))
             try mapped { () throws(Errno) in try mapping.copyOut(at: at, into: view) }
             if let wrong = Self.firstDifference(right, view) {
                 throw wrongData(
@@ -175,7 +167,7 @@ struct PeerTransfer {
             try mapping.sync()
         }
         let pages = try framesInBar(mapping)
-        try moved { () throws(Errno) in try drive.read(into: saved.bytes, at: position) }
+        try fill(saved.bytes, from: drive, at: position)
         do throws(IopmemError) {
             step("\(file.path) -> \(peer.path): \(count) bytes by O_DIRECT from the mapping: begin")
             try bounces.during { () throws(IopmemError) in
@@ -186,7 +178,7 @@ struct PeerTransfer {
             step("\(file.path) -> \(peer.path): end")
             result.bytes += UInt64(count)
             _ = try framesInBar(mapping)
-            try moved { () throws(Errno) in try drive.read(into: seen.bytes, at: position) }
+            try fill(seen.bytes, from: drive, at: position)
         } catch {
             try restore(saved.bytes, at: position, drive)
             throw error
@@ -302,12 +294,25 @@ struct PeerTransfer {
         }
     }
 
-    @discardableResult
-    private func moved<T>(_ body: () throws(Errno) -> T) throws(IopmemError) -> T {
+    private func moved(_ body: () throws(Errno) -> Void) throws(IopmemError) {
         do throws(Errno) {
-            return try body()
+            try body()
         } catch {
             throw Self.refusal(error)
+        }
+    }
+
+    /// Reads all of `buffer` from a drive. Fewer bytes than that are a failure:
+    /// the rest of the buffer must not be taken for the drive's.
+    private func fill(
+        _ buffer: UnsafeMutableRawBufferPointer, from drive: OpenFile, at position: UInt64
+    ) throws(IopmemError) {
+        var count = 0
+        try moved { () throws(Errno) in count = try drive.read(into: buffer, at: position) }
+        guard count == buffer.count else {
+            throw IopmemError(
+                .failed, "\(peer.path) gave \(count) of \(buffer.count) bytes at \(position)",
+                remedy: "see whether the drive is still there: lsblk, dmesg")
         }
     }
 

@@ -45,6 +45,7 @@ public struct Verification {
 
     /// Looks at the target and refuses what cannot work; changes nothing.
     public init(_ name: String, _ request: Request, on host: any Host) throws(IopmemError) {
+        try Workload.validate(blockSize: request.workload.blockSize)
         let target = try VerifyTarget.find(name, on: host)
         var workload = request.workload
         workload.direct = request.direct ?? (target.kind == .blockNode && workload.engine != .mmap)
