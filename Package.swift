@@ -80,7 +80,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "IopmemCommandsTests",
-            dependencies: ["IopmemCommands", "Iopmem", "IopmemSystem", "Support", argumentParser],
+            dependencies: [
+                "IopmemCommands", "Iopmem", "IopmemSystem", "Support", argumentParser, systemPackage,
+            ],
+            exclude: ["Snapshots"],
             swiftSettings: strict),
 
         // The virtual machine lab, and the stories told in it.

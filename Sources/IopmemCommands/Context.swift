@@ -18,8 +18,8 @@ public struct Context {
 
 /// A command of iopmemctl.
 ///
-/// Its work is in `run(in:)`, which a test calls with a simulated machine;
-/// `run()` only brings the real one.
+/// Its work is in `run(in:)`, which `Iopmemctl.run` gives the machine and the
+/// console; `run()` brings this process's own.
 public protocol IopmemCommand: ParsableCommand {
     /// How it talks.
     var output: OutputOptions { get }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 public import ArgumentParser
-import Glibc
-import Iopmem
+public import Iopmem
 
 /// `iopmemctl`: the root of the commands, and how a run ends.
 public struct Iopmemctl: ParsableCommand {
@@ -21,43 +20,59 @@ public struct Iopmemctl: ParsableCommand {
     /// For ArgumentParser.
     public init() {}
 
-    /// Runs a command line, without the program's name, and returns the exit
-    /// status; what went wrong has been said on stderr.
+    /// Runs a command line, without the program's name, on this machine and
+    /// returns the exit status; what went wrong has been said on stderr.
     public static func run(_ arguments: [String]) -> Int32 {
+        run(arguments, on: LinuxHost(), console: Console.standard(format:))
+    }
+
+    /// The same on another machine, with another console for the form of output
+    /// that the command line asks for.
+    public static func run(
+        _ arguments: [String], on host: any Host,
+        console makeConsole: (OutputOptions.Format) -> Console
+    ) -> Int32 {
+        // Of a line that does not parse only the form of errors matters.
+        var console = makeConsole(wantsJSON(arguments) ? .json : .table)
         do {
             var command = try parseAsRoot(arguments)
-            try command.run()
+            guard let ours = command as? any IopmemCommand else {
+                try command.run()
+                return 0
+            }
+            console = makeConsole(ours.output.format)
+            console.isVerbose = ours.output.verbose
+            console.isQuiet = ours.output.quiet
+            try ours.run(in: Context(host: host, console: console))
             return 0
         } catch let error as IopmemError {
-            console(for: arguments).report(error)
+            console.report(error)
             return error.exitStatus
         } catch {
-            return end(with: error, arguments)
+            return end(with: error, console)
         }
     }
 
     /// How ArgumentParser's own errors end: help and version on stdout with 0,
     /// everything else is wrong usage.
-    private static func end(with error: any Error, _ arguments: [String]) -> Int32 {
-        let console = console(for: arguments)
+    private static func end(with error: any Error, _ console: Console) -> Int32 {
         guard exitCode(for: error) != .success else {
-            print(fullMessage(for: error))
-            return 0
+            do throws(IopmemError) {
+                try console.print(fullMessage(for: error))
+                return 0
+            } catch {
+                console.report(error)
+                return error.exitStatus
+            }
         }
         let usage = IopmemError(
             .usage, message(for: error), remedy: "see the command's --help")
         if console.format == .json {
             console.report(usage)
         } else {
-            Console.writeToStandardError(fullMessage(for: error) + "\n")
+            console.complain(fullMessage(for: error))
         }
         return usage.exitStatus
-    }
-
-    /// The console of a command line that may not have parsed: only the form of
-    /// errors matters then.
-    private static func console(for arguments: [String]) -> Console {
-        .standard(format: wantsJSON(arguments) ? .json : .table)
     }
 
     static func wantsJSON(_ arguments: [String]) -> Bool {

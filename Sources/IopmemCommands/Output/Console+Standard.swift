@@ -11,8 +11,8 @@ extension Console {
         return console
     }
 
-    /// The same for a command line that may not have parsed.
-    static func standard(format: OutputOptions.Format) -> Console {
+    /// The same with talk as it is by default.
+    public static func standard(format: OutputOptions.Format) -> Console {
         let hasTerminal = isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1
         var console = Console(
             writeResult: writeToStandardOutput, writeTalk: writeToStandardError,

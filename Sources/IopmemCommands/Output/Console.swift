@@ -41,6 +41,16 @@ public struct Console: Listener {
         }
     }
 
+    /// Prints text that is a result by itself: help, a version.
+    func print(_ text: String) throws(IopmemError) {
+        try writeResult(text + "\n")
+    }
+
+    /// Says what is wrong with a command line.
+    func complain(_ text: String) {
+        writeTalk(text + "\n")
+    }
+
     /// A step of the work, told with -v.
     public func step(_ text: @autoclosure () -> String) {
         guard isVerbose else { return }

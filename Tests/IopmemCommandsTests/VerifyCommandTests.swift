@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+import FoundationEssentials
+import Support
+import Testing
+
+/// `verify` by its command line, on files of this machine.
+@Suite("iopmemctl verify")
+struct VerifyCommandTests {
+    private let folder: TemporaryDirectory
+    private let file: String
+
+    init() throws {
+        folder = try TemporaryDirectory()
+        file = "\(folder.path)/data"
+    }
+
+    private var fileExists: Bool { (try? Data(contentsOf: URL(filePath: file))) != nil }
+
+    @Test(
+        "what is not there, or makes no sense, is wrong usage and never ignored",
+        arguments: [
+            "--iodepth 4", "--numjobs 2", "--runtime 5", "--job a.fio", "--report a.html",
+            "--ioengine io_uring", "--ioengine libaio", "--verify md5", "--rw trim", "--bs 0",
+            "--bs 100", "--bs 4k5", "--bs 1G", "--direct 2", "--loops 0", "--size 0",
+            "--size 10000", "--offset 7", "--randseed x", "--peer-write",
+            "--ioengine mmap --direct 1",
+            "-v -q",
+        ])
+    func usage(options: String) throws {
+        let session = try Session(.twoCards)
+        let size = options.contains("--size") ? "" : "--size 64K"
+        session.run("verify \(file) \(size) \(options)")
+        #expect(session.status == 64, "\(session.talk)")
+        #expect(session.output.isEmpty)
+        #expect(!session.talk.isEmpty)
+        #expect(!fileExists)
+    }
+
+    @Test("the engines that there are stand in the refusal of another one")
+    func engines() throws {
+        let session = try Session(.twoCards)
+        session.run("verify \(file) --size 64K --ioengine io_uring")
+        #expect(session.talk.contains("'psync' and 'mmap'"))
+    }
+
+    @Test("a run that passes is exit 0 and the contract's JSON")
+    func json() throws {
+        let session = try Session(.twoCards)
+        session.run("verify \(file) --size 64K --rw randwrite --bs 8k -o json")
+        #expect(session.status == 0, "\(session.talk)")
+        let data = Data(session.output.utf8)
+        let document = try JSONDecoder().decode(Document.self, from: data)
+        #expect(document.schema == 1)
+        #expect(document.verify.result == "pass")
+        #expect(document.verify.target == file)
+        #expect(document.verify.bytes_written == 65_536)
+        #expect(document.verify.bytes_verified == 65_536)
+        #expect(document.verify.blocks_verified == 8)
+        #expect(document.verify.mismatches.isEmpty)
+        #expect(document.verify.placement == nil)
+        #expect(document.verify.p2p.isEmpty)
+        #expect(document.verify.jobs.map(\.write.io_bytes) == [65_536])
+        #expect(session.talk.contains("nothing is said about page frames"))
+    }
+
+    @Test("wrong data is exit 7, with the report on stdout and the reason on stderr")
+    func wrongData() throws {
+        let session = try Session(.twoCards)
+        session.run("verify \(file) --size 64K")
+        try #require(session.status == 0, "\(session.talk)")
+        var bytes = try Data(contentsOf: URL(filePath: file))
+        bytes[20_000] ^= 0x40
+        try bytes.write(to: URL(filePath: file))
+
+        session.run("verify \(file) --verify-only -o json")
+        #expect(session.status == 7)
+        let document = try JSONDecoder().decode(Document.self, from: Data(session.output.utf8))
+        #expect(document.verify.result == "fail")
+        #expect(document.verify.mismatches.map(\.offset) == [20_000])
+        #expect(document.verify.mismatches.map(\.kind) == ["bitflip"])
+        #expect(session.talk.contains(#""code" : "verification""#))
+
+        session.run("verify \(file) --verify-only -q")
+        #expect(session.status == 7)
+        #expect(session.output.contains("FAIL"))
+        #expect(session.output.contains("15 blocks (60 KiB) right, 1 wrong"))
+        #expect(session.output.contains("bitflip"))
+        #expect(session.talk.contains("1 of 16 blocks are wrong"))
+    }
+
+    @Test("a target that is not there is exit 3, a peer without pages of a BAR exit 6")
+    func refusals() throws {
+        let session = try Session(.twoCards)
+        #expect(session.run("verify nothing --size 1M").status == 3)
+        #expect(session.run("verify \(file) --verify-only").status == 3)
+        #expect(session.run("verify \(file) --size 1M --peer /dev/null").status == 6)
+        #expect(!fileExists)
+    }
+
+    @Test("--dry-run says what would be done and makes no file")
+    func dryRun() throws {
+        let session = try Session(.twoCards)
+        session.run("verify \(file) --size 1M --dry-run")
+        #expect(session.status == 0)
+        #expect(session.talk.contains("would write and verify 256 blocks"))
+        #expect(!fileExists)
+    }
+}
+
+private struct Document: Decodable {
+    struct Verify: Decodable {
+        let result: String
+        let target: String
+        let bytes_written: UInt64
+        let bytes_verified: UInt64
+        let blocks_verified: UInt64
+        let mismatches: [Mismatch]
+        let placement: Placement?
+        let p2p: [Peer]
+        let jobs: [Job]
+    }
+    struct Mismatch: Decodable {
+        let offset: UInt64
+        let length: UInt64
+        let kind: String
+        let expected: String
+        let got: String
+    }
+    struct Placement: Decodable {
+        let pages_checked: UInt64
+        let pages_in_bar: UInt64
+    }
+    struct Peer: Decodable {
+        let peer: String
+        let direction: String
+        let bytes: UInt64
+        let result: String
+        let evidence: String
+    }
+    struct Job: Decodable {
+        struct Direction: Decodable {
+            let io_bytes: UInt64
+        }
+        let write: Direction
+    }
+    let schema: Int
+    let verify: Verify
+}
