@@ -170,11 +170,30 @@ struct CreateTests {
         #expect(host.acts.filter { $0.hasPrefix("create") }.count == 5)
     }
 
-    @Test("a BAR that is no region is exit 3 on a bound card")
-    func wrongBar() throws {
+    @Test(
+        "on a bound card a BAR that cannot be a region is exit 6 with the reason",
+        arguments: [0, 1])
+    func impossibleBar(bar: Int) throws {
         var wanted = request(.max)
-        wanted.bar = 1
-        #expect(try refusal(wanted).exitStatus == 3)
+        wanted.bar = bar
+        let error = try refusal(wanted)
+        #expect(error.exitStatus == 6)
+        #expect(error.message.hasPrefix("BAR \(bar) of 0000:00:10.0 cannot be a region: "))
+    }
+
+    @Test("a BAR that could be one but was left out by bind is exit 3 with the way there")
+    func leftOutBar() throws {
+        let host = try SimulatedHost()
+        let path = "/sys/devices/pci0000:00/\(card)/resource"
+        var lines = try host.root.text(path).split(separator: "\n").map(String.init)
+        lines[4] = "0x00000000d0000000 0x00000000d3ffffff 0x000000000014220c"
+        try host.tree.write(lines.joined(separator: "\n"), to: path)
+        _ = try operation(host).bind(BindRequest(address: try address(card), bar: 2))
+        var wanted = request(.max)
+        wanted.bar = 4
+        let error = #expect(throws: IopmemError.self) { try operation(host).create(wanted) }
+        #expect(error?.exitStatus == 3)
+        #expect(error?.remedy?.contains("bind 0000:00:10.0 --bar 4") == true)
     }
 
     @Test("a dry run does nothing, bound or not")

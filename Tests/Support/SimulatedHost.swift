@@ -38,6 +38,8 @@ public final class SimulatedHost: Host {
     public var nodeSignatures: [String: [Signature]] = [:]
     /// Nodes that somebody has claimed.
     public var claimedNodes: Set<String> = []
+    /// What statx says of every file.
+    public var isDAXInEffect: Bool?
     /// Programs that have nodes open, asked for one time after the other; the
     /// last answer stays.
     public var processAnswers: [[ProcessHolder]] = []
@@ -143,7 +145,7 @@ public final class SimulatedHost: Host {
     public func deviceNumber(of path: String) -> DeviceNumber? { nil }
 
     /// See Host.
-    public func isDAX(_ path: String) -> Bool? { nil }
+    public func isDAX(_ path: String) -> Bool? { isDAXInEffect }
 
     /// See Host.
     public func waitForUdev(until deadline: Deadline) throws(IopmemError) {
@@ -152,6 +154,9 @@ public final class SimulatedHost: Host {
 
     /// See Host.
     public func holdSignals() { areSignalsHeld = true }
+
+    /// See Host.
+    public func releaseSignals() { areSignalsHeld = false }
 
     /// SIGINT, once `signalAfterAct` is over.
     public func pendingSignal() -> Int32? {

@@ -46,6 +46,8 @@ public protocol Host {
     /// From now on SIGINT, SIGTERM and SIGHUP wait until `pendingSignal` is
     /// asked, so that what was begun can be finished or undone.
     func holdSignals()
+    /// Lets them through again: one that has come meanwhile is obeyed now.
+    func releaseSignals()
     /// The signal that has come since, if any.
     func pendingSignal() -> Int32?
 }

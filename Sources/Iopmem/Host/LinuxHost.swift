@@ -106,13 +106,16 @@ public final class LinuxHost: Host {
         }
     }
 
-    /// Blocks them for the rest of the process.
+    /// Blocks them.
     public func holdSignals() {
         guard signals == nil else { return }
         // Without it the operation is as good, only not Ctrl-C proof; the
         // kernel refuses this only when it is out of descriptors or memory.
         signals = try? SignalHold()
     }
+
+    /// Unblocks them.
+    public func releaseSignals() { signals = nil }
 
     /// By sigpending.
     public func pendingSignal() -> Int32? { signals?.pending }

@@ -74,7 +74,7 @@ extension Operation {
         }
     }
 
-    private func checkEligible(_ device: Device, _ request: BindRequest) throws(IopmemError) {
+    func checkEligible(_ device: Device, _ request: BindRequest) throws(IopmemError) {
         func accepts(_ problem: BarProblem?) -> Bool {
             guard let problem else { return true }
             return problem == .unknown || request.force && problem.yieldsToForce

@@ -69,12 +69,14 @@ extension Operation {
     private func chooseRegion(for request: CreateRequest) throws(IopmemError) -> Region {
         let regions = try Inventory(root: host.root).regions(of: request.device)
         if let bar = request.bar {
-            guard let region = regions.first(where: { $0.bar == bar }) else {
-                throw IopmemError(
-                    .notFound, "BAR \(bar) of \(request.device) is not a region",
-                    remedy: "show why: iopmemctl devices \(request.device)")
-            }
-            return region
+            if let region = regions.first(where: { $0.bar == bar }) { return region }
+            let device = try DeviceList(root: host.root).device(at: request.device)
+            try checkEligible(device, bindRequest(for: request))
+            throw IopmemError(
+                .notFound, "BAR \(bar) of \(request.device) is not a region",
+                because: "it was left out when the device was bound",
+                remedy: "bind it anew: iopmemctl unbind \(request.device); iopmemctl bind"
+                    + " \(request.device) --bar \(bar)")
         }
         let largest = regions.reduce(nil as Region?) { best, region in
             (best?.size ?? 0) >= region.size ? best : region

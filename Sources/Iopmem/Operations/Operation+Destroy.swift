@@ -49,6 +49,8 @@ extension Operation {
         try checkpoint()
         try remove(namespace, request, wipes: request.keepData ? [] : data.wipes)
         listener.note("destroyed \(namespace.dev)")
+        // The next one may be asked about, and Ctrl-C is an answer.
+        host.releaseSignals()
     }
 
     private func refuseHeld(_ namespace: Namespace) throws(IopmemError) {

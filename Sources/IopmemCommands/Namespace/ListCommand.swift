@@ -71,11 +71,13 @@ struct ListReport: Report {
             .text("NAMESPACE"), .text("NAME"), .text("MODE"), .number("SIZE"), .text("STATE"),
             .text("FILESYSTEM"), .text("MOUNTPOINT"), .text("HELD BY"))
         for namespace in namespaces {
+            // Of the whole disk and of its partitions.
+            let mounts = namespace.holders.filter { $0.kind == "mount" }
             let others = namespace.holders.filter { $0.kind != "mount" }
             table.add(
                 namespace.dev, namespace.name, namespace.mode.rawValue,
                 ByteSize.display(namespace.size), namespace.state.rawValue,
-                namespace.filesystem?.type ?? "", namespace.filesystem?.mountpoint ?? "",
+                namespace.filesystem?.type ?? "", mounts.map(\.name).joined(separator: ", "),
                 others.map(\.description).joined(separator: ", "))
         }
         return table

@@ -6,24 +6,32 @@ public import SystemPackage
 /// Holds back SIGINT, SIGTERM and SIGHUP, so that an operation of several steps
 /// is finished or undone before the process obeys.
 ///
-/// The signals stay blocked for the rest of the process: whoever holds them
-/// looks at `pending` between steps, undoes, and exits.
+/// Whoever holds them looks at `pending` between steps, undoes, and exits. When
+/// the last holder lets go, a signal that has come meanwhile is obeyed.
 public final class SignalHold {
     private let file: OwnedDescriptor
     /// Readable while a signal is waiting; for poll(2).
     let descriptor: CInt
+    private let oldMask: sigset_t
 
     /// Begins to hold them back.
     public init() throws(Errno) {
         var set = sigset_t()
         sigemptyset(&set)
         for signal in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&set, signal) }
-        let result = pthread_sigmask(SIG_BLOCK, &set, nil)
-        guard result == 0 else { throw Errno(rawValue: result) }
         let number = iopmem_signal_file(&set)
         guard number >= 0 else { throw Errno(rawValue: -number) }
         file = OwnedDescriptor(adopting: FileDescriptor(rawValue: number))
         descriptor = number
+        var old = sigset_t()
+        let result = pthread_sigmask(SIG_BLOCK, &set, &old)
+        oldMask = old
+        guard result == 0 else { throw Errno(rawValue: result) }
+    }
+
+    deinit {
+        var mask = oldMask
+        pthread_sigmask(SIG_SETMASK, &mask, nil)
     }
 
     /// A signal that is waiting; it goes on waiting.

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+import Iopmem
+import IopmemSystem
+import Support
+import Testing
+
+/// What doctor finds on machines with one thing wrong.
+@Suite("Doctor")
+struct DoctorTests {
+    @Test("a machine without a card has no problem")
+    func plainMachine() throws {
+        let host = try SimulatedHost()
+        for card in ["0000:00:10.0", "0000:00:11.0"] {
+            try host.tree.remove("/sys/bus/pci/devices/\(card)")
+        }
+        let checks = try Doctor(host).examine([])
+        #expect(!checks.contains { $0.status == .problem })
+        #expect(!checks.contains { $0.id == "bar" })
+    }
+
+    @Test("every warning and problem has its remedy")
+    func remedies() throws {
+        let host = try SimulatedHost(.mounted)
+        try host.tree.write("swiotlb=force", to: "/proc/cmdline")
+        try host.tree.write("[integrity]", to: "/sys/kernel/security/lockdown")
+        host.version.abi = 9
+        let checks = try Doctor(host).examine([try address("00:10.0"), try address("03:00.0")])
+        let faults = checks.filter { $0.status == .problem || $0.status == .warning }
+        #expect(faults.count >= 3)
+        #expect(faults.allSatisfy { $0.remedy?.isEmpty == false })
+    }
+
+    @Test("an eligible card without the module is a problem; with it installed it is not")
+    func module() throws {
+        let host = try SimulatedHost()
+        try host.tree.write("6.12", to: "/proc/sys/kernel/osrelease")
+        try host.tree.write("kernel/x.ko:", to: "/lib/modules/6.12/modules.dep")
+        #expect(try status("module", host) == .problem)
+        try host.tree.write("updates/iopmem.ko.xz:", to: "/lib/modules/6.12/modules.dep")
+        #expect(try status("module", host) == .ok)
+        try host.tree.write("0.1.0", to: "/sys/module/iopmem/version")
+        #expect(try status("module", host) == .ok)
+    }
+
+    @Test("a driver of another ABI is a problem")
+    func abi() throws {
+        let host = try SimulatedHost(.mounted)
+        #expect(try status("abi", host) == .ok)
+        host.version.abi = 2
+        #expect(try status("abi", host) == .problem)
+        #expect(host.openNodes == 0)
+    }
+
+    @Test("lockdown and enforced signatures matter until the module is loaded")
+    func signing() throws {
+        let host = try SimulatedHost()
+        #expect(try status("signing", host) == .ok)
+        try host.tree.write("none [integrity] confidentiality", to: "/sys/kernel/security/lockdown")
+        #expect(try status("signing", host) == .warning)
+        try host.tree.write("0.1.0", to: "/sys/module/iopmem/version")
+        #expect(try status("signing", host) == .ok)
+    }
+
+    @Test("missing kernel options are problems, an unreadable configuration is unknown")
+    func kernelOptions() throws {
+        let host = try SimulatedHost()
+        try host.tree.write("6.12", to: "/proc/sys/kernel/osrelease")
+        #expect(try status("kernel_config", host) == .unknown)
+        try host.tree.write(
+            "CONFIG_ZONE_DEVICE=y\n# CONFIG_FS_DAX is not set\nCONFIG_MEMORY_HOTPLUG=y",
+            to: "/boot/config-6.12")
+        let checks = try Doctor(host).examine([]).filter { $0.id == "kernel_config" }
+        #expect(checks.map(\.status) == [.ok, .problem, .ok])
+        #expect(checks[1].subject == "CONFIG_FS_DAX")
+    }
+
+    @Test("a drive that was named has no BAR to offer: a problem with the reason")
+    func namedDrive() throws {
+        let checks = try Doctor(try SimulatedHost()).examine([try address("00:12.0")])
+        let bar = checks.first { $0.id == "bar" }
+        #expect(bar?.status == .problem)
+        #expect(bar?.subject == "0000:00:12.0 BAR 0")
+        #expect(bar?.finding.contains("too small") == true)
+    }
+
+    @Test("a card's small BAR is no problem while its large one can be a region")
+    func namedCard() throws {
+        let checks = try Doctor(try SimulatedHost()).examine([try address("00:10.0")])
+        #expect(checks.filter { $0.id == "bar" }.map(\.status) == [.ok, .ok])
+    }
+
+    @Test("a bound device that does not answer memory accesses is a problem")
+    func decoding() throws {
+        let host = try SimulatedHost(.mounted)
+        #expect(try status("memory_decoding", host) == .ok)
+        let path = try #require(host.root.realPath("/sys/bus/pci/devices/0000:03:00.0/config"))
+        var config = try host.root.bytes(path)
+        config[4] &= ~2
+        try host.tree.write(config, to: path)
+        #expect(try status("memory_decoding", host) == .problem)
+    }
+
+    @Test("a BAR that the platform caches is a problem")
+    func cache() throws {
+        let host = try SimulatedHost(.mounted)
+        #expect(try status("cache", host) == .ok)
+        let path = try #require(host.root.realPath("/sys/class/iopmem/iopmem0"))
+        try host.tree.write("wb", to: "\(path)/cache_platform")
+        #expect(try status("cache", host) == .problem)
+    }
+
+    @Test(
+        "the IOMMU is judged by how it treats the device",
+        arguments: [("identity", Check.Status.ok), ("DMA", .warning), ("DMA-FQ", .warning)])
+    func iommu(type: String, expected: Check.Status) throws {
+        let host = try SimulatedHost(.mounted)
+        #expect(try status("iommu", host) == .ok)
+        let path = try #require(host.root.realPath("/sys/bus/pci/devices/0000:03:00.0"))
+        try host.tree.write(type, to: "\(path)/iommu_group/type")
+        #expect(try status("iommu", host) == expected)
+    }
+
+    @Test(
+        "forced bounce buffers are a problem",
+        arguments: [
+            ("swiotlb=force", Check.Status.problem), ("swiotlb=65536,force", .problem),
+            ("swiotlb=65536", .ok), ("quiet", .ok),
+        ])
+    func bounceBuffers(line: String, expected: Check.Status) throws {
+        let host = try SimulatedHost()
+        try host.tree.write("root=/dev/sda1 \(line)", to: "/proc/cmdline")
+        #expect(try status("swiotlb", host) == expected)
+    }
+
+    @Test("DAX is believed only when a file says so")
+    func dax() throws {
+        let host = try SimulatedHost(.mounted)
+        #expect(try status("dax", host) == .unknown)
+        try host.tree.write("x", to: "/tmp/my mount/file")
+        host.isDAXInEffect = true
+        #expect(try status("dax", host) == .ok)
+        host.isDAXInEffect = false
+        #expect(try status("dax", host) == .problem)
+    }
+
+    @Test(
+        "a mount without the option is a problem, with dax=inode a warning",
+        arguments: [
+            ("rw", Check.Status.problem), ("rw,dax=never", .problem), ("rw,dax=inode", .warning),
+        ])
+    func daxOption(options: String, expected: Check.Status) throws {
+        let host = try SimulatedHost(.mounted)
+        try host.tree.write(
+            "73 58 259:1 / /mnt rw,relatime - ext4 /dev/iopmem0n1 \(options)",
+            to: "/proc/self/mountinfo")
+        #expect(try status("dax", host) == expected)
+    }
+
+    @Test(
+        "missing udev rules are a warning wherever udev looks for them",
+        arguments: ["/etc", "/usr/lib"])
+    func udevRules(directory: String) throws {
+        let host = try SimulatedHost()
+        #expect(try status("udev_rules", host) == .warning)
+        try host.tree.write("", to: "\(directory)/udev/rules.d/60-iopmem.rules")
+        #expect(try status("udev_rules", host) == .ok)
+    }
+
+    @Test("looking changes nothing")
+    func readOnly() throws {
+        let host = try SimulatedHost(.mounted)
+        let before = try host.tree.snapshot()
+        _ = try Doctor(host).examine([])
+        #expect(try host.tree.snapshot() == before)
+    }
+
+    private func status(_ id: String, _ host: SimulatedHost) throws -> Check.Status? {
+        try Doctor(host).examine([]).first { $0.id == id }?.status
+    }
+}
