@@ -92,6 +92,22 @@ struct DestroyTests {
         #expect(error?.message.contains("open in fio (pid 77)") == true)
     }
 
+    @Test("a mount that only a container sees is named with a process in it")
+    func container() throws {
+        let host = try host()
+        try setOpeners(1, host)
+        try host.tree.link("/proc/self/ns/mnt", to: "mnt:[1]")
+        for (pid, space) in [(10, 1), (20, 2), (21, 2)] {
+            try host.tree.link("/proc/\(pid)/ns/mnt", to: "mnt:[\(space)]")
+            try host.tree.write(
+                "36 35 259:1 / /data rw - ext4 /dev/iopmem0n1 rw", to: "/proc/\(pid)/mountinfo")
+        }
+        let error = #expect(throws: IopmemError.self) { try destroy(host, DestroyRequest()) }
+        #expect(error?.exitStatus == 4)
+        #expect(error?.message.contains("mounted on /data in a container (process 20)") == true)
+        #expect(error?.remedy?.contains("nsenter -m -t 20 umount /data") == true)
+    }
+
     @Test("udev's look at a new disk is waited for, not refused")
     func udevProbe() throws {
         let host = try host()

@@ -77,13 +77,45 @@ struct BlockUsage {
     func fill(_ namespace: Namespace) -> Namespace {
         guard namespace.isBlock else { return namespace }
         var filled = namespace
-        let nodes = nodes(ofDisk: namespace.dev, at: Self.diskDirectory(of: namespace))
         filled.filesystem = filesystem(of: namespace)
-        filled.holders = nodes.flatMap { fileHolders(of: $0) }
+        filled.holders = holders(of: namespace)
+        return filled
+    }
+
+    /// Who holds a namespace. Opens nothing.
+    func holders(of namespace: Namespace) -> [Namespace.Holder] {
+        guard namespace.isBlock else { return [] }
+        let nodes = nodes(ofDisk: namespace.dev, at: Self.diskDirectory(of: namespace))
+        var holders = nodes.flatMap { fileHolders(of: $0) }
         // Looking into every process is dear; the driver knows whether it is
         // worth it.
-        if namespace.openers > 0 { filled.holders += processHolders(of: nodes) }
-        return filled
+        guard namespace.openers > 0 else { return holders }
+        holders += processHolders(of: nodes)
+        // A container's mounts are visible only through its processes.
+        if holders.isEmpty { holders = foreignMounts(of: nodes) }
+        return holders
+    }
+
+    /// Mounts that only processes in other mount namespaces see, each with one
+    /// such process.
+    private func foreignMounts(of nodes: [Node]) -> [Namespace.Holder] {
+        let root = host.root
+        let numbers = nodes.compactMap { node in
+            root.optionalText("\(node.directory)/dev").flatMap { DeviceNumber($0) }
+        }
+        var seen = Set([try? root.linkTarget("/proc/self/ns/mnt")])
+        var found: [Namespace.Holder] = []
+        for pid in ((try? root.entries("/proc")) ?? []).compactMap({ Int32($0) }).sorted() {
+            guard let space = try? root.linkTarget("/proc/\(pid)/ns/mnt"),
+                seen.insert(space).inserted
+            else { continue }
+            let table = MountTable(mountinfo: root.optionalText("/proc/\(pid)/mountinfo") ?? "")
+            for mount in table.mounts {
+                guard let device = mount.device, numbers.contains(device) else { continue }
+                found.append(Namespace.Holder(kind: "mount", name: mount.path, pid: pid))
+            }
+        }
+        return found
     }
 
     private func filesystem(of namespace: Namespace) -> Namespace.Filesystem? {

@@ -130,7 +130,8 @@ extension Namespace {
         public var kind: String
         /// The mount point, the holding device, or the program's name.
         public var name: String
-        /// The process, for kind `process`.
+        /// The process, for kind `process`; for a mount that only a container
+        /// sees, a process in it.
         public var pid: Int32?
 
         /// A holder as found.
@@ -146,7 +147,8 @@ extension Namespace.Holder: CustomStringConvertible {
     /// How a message names it: `mounted on /mnt`, `process fio (pid 12)`.
     public var description: String {
         switch (kind, pid) {
-        case ("mount", _): "mounted on \(name)"
+        case ("mount", nil): "mounted on \(name)"
+        case ("mount", let pid?): "mounted on \(name) in a container (process \(pid))"
         case ("swap", _): "used as swap space (\(name))"
         case (_, let pid?): "\(kind) \(name) (pid \(pid))"
         default: "\(kind) \(name)"

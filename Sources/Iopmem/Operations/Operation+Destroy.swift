@@ -66,7 +66,7 @@ extension Operation {
         throw IopmemError(
             .busy, "cannot destroy \(namespace.dev)",
             because: "it is " + lasting.map(\.sentence).joined(separator: ", "),
-            remedy: mount.map { "umount \($0.name)" } ?? "end that use, then try again")
+            remedy: mount?.remedy ?? "end that use, then try again")
     }
 
     private func refuseData(

@@ -84,9 +84,8 @@ extension Operation {
             }
             guard refusal.errno == .resourceBusy else { throw IopmemError(refusal, failure) }
             let usage = BlockUsage(host: host)
-            let held = try namespaces().map { usage.fill($0) }.filter { !$0.holders.isEmpty }
-            let holders = held.flatMap { namespace in
-                namespace.holders.map { (namespace, $0) }
+            let holders = try namespaces().flatMap { namespace in
+                usage.holders(of: namespace).map { (namespace, $0) }
             }
             let lasting = holders.filter { !$0.1.isProbe }
             // Nobody is seen any more: the probe ended between the call and the
@@ -113,7 +112,7 @@ extension Operation {
         let mount = holders.first { $0.1.kind == "mount" }
         return IopmemError(
             .busy, failure, because: list.joined(separator: "; "),
-            remedy: mount.map { "umount \($0.1.name)" } ?? "end that use, then try again")
+            remedy: mount?.1.remedy ?? "end that use, then try again")
     }
 }
 
@@ -122,6 +121,15 @@ extension Namespace.Holder {
     /// for a moment.
     var isProbe: Bool {
         kind == "process" && ["(udev-worker)", "systemd-udevd", "udevd", "blkid"].contains(name)
+    }
+
+    /// What ends a mount; nil for others.
+    var remedy: String? {
+        switch (kind, pid) {
+        case ("mount", nil): "umount \(name)"
+        case ("mount", let pid?): "nsenter -m -t \(pid) umount \(name), or end the container"
+        default: nil
+        }
     }
 
     /// After "iopmem0n1 is".

@@ -52,6 +52,8 @@ public struct Operation {
             do throws(IopmemError) {
                 try host.loadModule(DriverFacts.name)
             } catch {
+                // Ctrl-C on a terminal reaches modprobe as well.
+                try checkpoint()
                 throw IopmemError(
                     .unsupported, error.message,
                     remedy: error.remedy ?? "find out why: iopmemctl doctor; dmesg | tail")
