@@ -52,6 +52,25 @@ final class Listener: Sendable {
     }
 }
 
+/// A connection to a unix socket on which QEMU listens.
+func connectSocket(_ path: FilePath) throws -> FileDescriptor {
+    let descriptor = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    guard descriptor >= 0 else { throw LabError("cannot make a socket: \(Errno(rawValue: errno))") }
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(path.string.utf8)) }
+    let length = socklen_t(MemoryLayout<sockaddr_un>.size)
+    let result = withUnsafePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, length) }
+    }
+    guard result == 0 else {
+        let reason = Errno(rawValue: errno)
+        Glibc.close(descriptor)
+        throw LabError("cannot connect to \(path): \(reason)")
+    }
+    return FileDescriptor(rawValue: descriptor)
+}
+
 /// Runs blocking work on a thread of its own, so that it takes none from Swift's pool.
 func onThread<Result: Sendable>(
     _ work: @escaping @Sendable () throws -> Result

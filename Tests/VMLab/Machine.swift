@@ -108,15 +108,16 @@ public final class Machine: Sendable {
     }
 
     /// What the NVMe controllers did while a script ran in the guest, and nothing else of what they
-    /// did: udev, which looks into a drive that somebody has written to, waits meanwhile.
+    /// did: udev, which reads the partition table of a drive that somebody has written to, is stopped
+    /// meanwhile. (Stopping its queue is not enough: its main process does that by itself.)
     public func transfer(_ script: String, within seconds: Int = 120) async throws -> NVMeTrace {
-        try await guest.run("udevadm settle && udevadm control --stop-exec-queue && sync")
+        try await guest.run("udevadm settle && pkill -STOP -x systemd-udevd && sync")
         // QEMU writes its record line by line, before a command completes.
         let file = folder.appending("nvme.trace")
         let before = try Files.read(file).count
         try await guest.run(script, within: seconds)
         let record = try Files.read(file).dropFirst(before)
-        try await guest.run("udevadm control --start-exec-queue && udevadm settle")
+        try await guest.run("pkill -CONT -x systemd-udevd && udevadm settle")
         return NVMeTrace(
             String(decoding: record, as: UTF8.self), isTranslated: topology.translatesDMA)
     }
@@ -124,6 +125,11 @@ public final class Machine: Sendable {
     /// Cuts the power: QEMU is killed at once. The storage stays as it is at that moment.
     public func cutPower() async {
         await process.kill()
+    }
+
+    /// The guest's console for people.
+    func consoleDescriptor() throws -> FileDescriptor {
+        try process.connectConsole()
     }
 
     /// Everything that the kernel and QEMU have said so far.
@@ -183,8 +189,9 @@ public final class Machine: Sendable {
 
     // MARK: - Slots
 
-    /// How many machines run at once in this process: emulation uses all of a processor.
-    private static let slots = Slots(count: 1)
+    /// How many machines run at once in this process: one that is emulated keeps a processor busy,
+    /// and rarely more than one.
+    private static let slots = Slots(count: 2)
 }
 
 /// Lets a few in at a time, in the order of their coming.

@@ -87,6 +87,9 @@ final class MachineProcess: Sendable {
             "-device", "virtio-serial-pci,id=iopmem-serial",
             "-device",
             "virtserialport,bus=iopmem-serial.0,chardev=iopmem-agent,name=iopmem.agent",
+            // The last one, since virtme-ng has ports before it; a terminal for people.
+            "-chardev", "socket,id=iopmem-console,path=\(sockets)/console,server=on,wait=off",
+            "-device", "virtconsole,bus=iopmem-serial.0,chardev=iopmem-console",
             "-chardev", "socket,id=iopmem-qmp,path=\(sockets)/qmp",
             "-mon", "chardev=iopmem-qmp,mode=control",
             "-pidfile", "\(folder)/qemu.pid", "-D", "\(folder)/nvme.trace",
@@ -166,6 +169,11 @@ final class MachineProcess: Sendable {
             try? ended.write.close()
         }
         state.withLock { $0.running = task }
+    }
+
+    /// The other end of the guest's console for people.
+    func connectConsole() throws -> FileDescriptor {
+        try connectSocket(sockets.appending("console"))
     }
 
     /// Whether QEMU is there.

@@ -103,10 +103,16 @@ public struct Preparation: Sendable {
         return found
     }
 
+    /// The tasks of this process take turns among themselves first: one that waits for the file's lock
+    /// keeps a thread, and must not keep it from the task that has the lock.
+    private static let turn = Slots(count: 1)
+
     /// Runs while no other process prepares anything in this cache folder.
     private static func exclusively<Result>(
         _ body: () async throws -> Result
     ) async throws -> Result {
+        await turn.take()
+        defer { turn.give() }
         try Files.makeDirectory(Layout.cache)
         let file = try FileDescriptor.open(
             Layout.cache.appending("lock"), .readWrite, options: [.create, .closeOnExec],
@@ -114,7 +120,8 @@ public struct Preparation: Sendable {
         defer { try? file.close() }
         if flock(file.rawValue, LOCK_EX | LOCK_NB) != 0 {
             Progress.say("waiting for another preparation to finish")
-            while flock(file.rawValue, LOCK_EX) != 0, errno == EINTR {}
+            let descriptor = file.rawValue
+            try await onThread { while flock(descriptor, LOCK_EX) != 0, errno == EINTR {} }
         }
         return try await body()
     }

@@ -6,6 +6,12 @@
 //       the errno's name (OK if none) and the driver's reason.
 //   iopmem-guest hold FILE
 //       Maps a file, prints "mapped", and keeps the mapping until it is killed.
+//   iopmem-guest scribble FILE
+//       Maps a file and writes all of it over and over, until it is killed or
+//       the memory is taken away (SIGBUS).
+//   iopmem-guest stream DRIVE FILE
+//       O_DIRECT reads of DRIVE into a shared mapping of FILE, over and over,
+//       until one fails; prints the errno's name.
 //   iopmem-guest transfer in|out DRIVE FILE LENGTH
 //       One O_DIRECT read of DRIVE into a shared mapping of FILE, or one write
 //       from there. With "ram" as FILE, to or from anonymous memory.
@@ -17,6 +23,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../kmod/include/uapi/linux/iopmem.h"
@@ -103,6 +110,67 @@ static int hold(const char *path)
 		pause();
 }
 
+// The whole file; NULL after a message.
+static char *map_file(const char *path, size_t *length)
+{
+	int file = open(path, O_RDWR | O_CLOEXEC);
+	struct stat status;
+	char *memory;
+
+	if (file < 0 || fstat(file, &status)) {
+		fail(path);
+		return NULL;
+	}
+	*length = status.st_size;
+	memory = mmap(NULL, *length, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	close(file);
+	if (memory == MAP_FAILED) {
+		fail("mmap");
+		return NULL;
+	}
+	return memory;
+}
+
+static int scribble(const char *path)
+{
+	size_t length;
+	char *memory = map_file(path, &length);
+
+	if (!memory)
+		return 1;
+	for (int round = 0;; round++) {
+		memset(memory, round, length);
+		if (!round) {
+			puts("scribbling");
+			fflush(stdout);
+		}
+	}
+}
+
+static int stream(const char *drive_path, const char *path)
+{
+	int drive = open(drive_path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	size_t length;
+	char *memory = map_file(path, &length);
+
+	if (drive < 0)
+		return fail(drive_path);
+	if (!memory)
+		return 1;
+	for (int round = 0;; round++) {
+		ssize_t count = pread(drive, memory, length, 0);
+
+		if (count < 0) {
+			puts(strerrorname_np(errno));
+			return 0;
+		}
+		if (!round) {
+			puts("streaming");
+			fflush(stdout);
+		}
+	}
+}
+
 static int transfer(char **argv)
 {
 	int into = !strcmp(argv[0], "in");
@@ -139,6 +207,10 @@ int main(int argc, char **argv)
 		return create(argc - 2, argv + 2);
 	if (argc == 3 && !strcmp(argv[1], "hold"))
 		return hold(argv[2]);
+	if (argc == 3 && !strcmp(argv[1], "scribble"))
+		return scribble(argv[2]);
+	if (argc == 4 && !strcmp(argv[1], "stream"))
+		return stream(argv[2], argv[3]);
 	if (argc == 6 && !strcmp(argv[1], "transfer"))
 		return transfer(argv + 2);
 	fprintf(stderr, "iopmem-guest: wrong arguments\n");

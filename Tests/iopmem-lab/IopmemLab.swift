@@ -9,5 +9,5 @@ struct IopmemLab: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "iopmem-lab",
         abstract: "Virtual machines with simulated PCIe memory cards.",
-        subcommands: [Prepare.self, Kernels.self, Run.self])
+        subcommands: [Demo.self, Shell.self, Run.self, Prepare.self, Kernels.self])
 }

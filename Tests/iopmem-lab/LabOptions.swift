@@ -52,8 +52,10 @@ enum NamedTopology: String, ExpressibleByArgument, CaseIterable {
         case .switched:
             Topology(.switch("sw0", .card("card0", megabytes: 256), .nvme("nvme0")))
         case .iommu:
-            Topology(.rootPort("rp0", .card("card0", megabytes: 256)), .rootPort("rp1", .nvme("nvme0")))
-                .translatingDMA()
+            Topology(
+                .rootPort("rp0", .card("card0", megabytes: 256)), .rootPort("rp1", .nvme("nvme0"))
+            )
+            .translatingDMA()
         case .hotplug:
             Topology(.rootPort("rp0", .card("card0", megabytes: 256)), .nvme("nvme0"))
         }

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+# Every test: first those without virtual machines, then the scenarios on every
+# supported kernel. The last line counts them.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+say() {
+    printf 'test: %s\n' "$*" >&2
+}
+
+Tests/VMLab/bootstrap.sh || exit 1
+make --no-print-directory lab || exit 1
+
+say "building the tests"
+log=$(mktemp -d)
+trap 'rm -rf "$log"' EXIT
+if ! swift build --quiet --build-tests >"$log/build" 2>&1; then
+    cat "$log/build"
+    say "the tests do not build"
+    exit 1
+fi
+
+# Swift Testing says how it went on one line per test and one line in the end;
+# a crash leaves no such end, and is a failure of its own.
+passed=0 failed=0
+count() {
+    local bad total
+    total=$(sed -n 's/.*Test run with \([0-9]*\) tests* .*\(passed\|failed\) after.*/\1/p' "$1" | tail -n 1)
+    bad=$(grep -c '^✘ Test .* failed after' "$1")
+    # The last line of a failed run looks like a test's.
+    grep -q '^✘ Test run with' "$1" && bad=$((bad - 1))
+    if [ -z "$total" ] || [ "$total" -eq 0 ]; then
+        say "$2 ended without a result"
+        failed=$((failed + 1))
+        return
+    fi
+    # An issue outside of any test fails the run without failing a test.
+    [ "$3" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
+    failed=$((failed + bad))
+    passed=$((passed + total - bad))
+}
+
+say "unit tests"
+swift test --skip-build --skip ScenarioTests 2>&1 | tee "$log/unit"
+count "$log/unit" "the unit tests" "${PIPESTATUS[0]}"
+
+say "kernels, build roots and driver"
+if .build-release/release/iopmem-lab prepare; then
+    say "scenarios"
+    swift test --skip-build --filter ScenarioTests 2>&1 | tee "$log/scenarios"
+    count "$log/scenarios" "the scenarios" "${PIPESTATUS[0]}"
+else
+    say "the lab cannot be prepared"
+    failed=$((failed + 1))
+fi
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
