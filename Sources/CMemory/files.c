@@ -36,8 +36,6 @@ int iopmem_file_status(int fd, struct iopmem_file_status *status)
 		.dev_minor = st.stx_dev_minor,
 		.rdev_major = st.stx_rdev_major,
 		.rdev_minor = st.stx_rdev_minor,
-		.inode = st.stx_ino,
-		.dax_known = st.stx_attributes_mask & STATX_ATTR_DAX,
 		.dax = st.stx_attributes & STATX_ATTR_DAX,
 	};
 	return 0;

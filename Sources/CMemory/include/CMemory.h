@@ -29,8 +29,6 @@ struct iopmem_file_status {
 	uint32_t mode;			/* st_mode: type and permissions */
 	uint32_t dev_major, dev_minor;	/* the file system's device */
 	uint32_t rdev_major, rdev_minor;	/* the node's own device */
-	uint64_t inode;
-	bool dax_known;			/* the file system says whether it is DAX */
 	bool dax;			/* STATX_ATTR_DAX */
 };
 

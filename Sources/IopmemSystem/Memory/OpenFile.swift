@@ -17,8 +17,6 @@ public struct FileStatus: Sendable, Equatable {
     public let fileSystem: DeviceNumber
     /// The node's own device number; 0:0 for a regular file.
     public let device: DeviceNumber
-    /// The inode number.
-    public let inode: UInt64
     /// STATX_ATTR_DAX: loads and stores of a mapping reach the device itself.
     public let isDAX: Bool
 
@@ -47,7 +45,6 @@ public struct FileStatus: Sendable, Equatable {
         fileSystem = DeviceNumber(major: status.dev_major, minor: status.dev_minor)
         device = DeviceNumber(
             major: status.rdev_major, minor: status.rdev_minor, isBlock: kind == .block)
-        inode = status.inode
         isDAX = status.dax
     }
 }

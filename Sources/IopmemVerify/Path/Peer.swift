@@ -16,6 +16,9 @@ struct Peer {
     /// page, because the other side of each transfer is one.
     let unit: Int
 
+    /// Disks that may be behind a PCI function and yet do no DMA.
+    private static let memoryDisks = ["iopmem", "pmem"]
+
     /// Refuses what cannot be a peer of `target`.
     static func find(
         _ path: String, for target: VerifyTarget, on host: any Host
@@ -44,6 +47,12 @@ struct Peer {
         }
         guard device.disk != target.device?.disk else {
             throw IopmemError(.usage, "the peer \(path) is the target's own device")
+        }
+        guard !memoryDisks.contains(where: device.disk.hasPrefix) else {
+            throw IopmemError(
+                .unsupported,
+                "the peer \(path) is memory itself, which its driver copies with the CPU",
+                remedy: "name a drive that does DMA, as /dev/nvme0n1")
         }
         guard let function = device.pciFunction else {
             throw IopmemError(
