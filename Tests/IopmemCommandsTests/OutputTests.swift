@@ -112,7 +112,7 @@ struct OutputTests {
 
     @Test(
         "help",
-        arguments: ["", "devices", "bind", "unbind", "create", "list", "destroy", "doctor"])
+        arguments: ["", "devices", "bind", "unbind", "create", "list", "destroy", "doctor", "wait"])
     func help(command: String) throws {
         let session = try Session(.twoCards).run("\(command) --help")
         #expect(session.status == 0)

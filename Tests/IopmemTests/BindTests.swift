@@ -83,14 +83,18 @@ struct BindTests {
         #expect(host.acts.isEmpty)
     }
 
-    @Test("a drive that somebody has claimed is busy")
+    @Test("a drive that a program has claimed is busy, and the program named")
     func claimedDrive() throws {
         let host = try SimulatedHost()
         host.claimedNodes = ["/dev/nvme0n1"]
-        let error = #expect(throws: IopmemError.self) {
-            try operation(host).bind(BindRequest(address: try address(drive), force: true))
-        }
-        #expect(error?.exitStatus == 4)
+        let number = try #require(DeviceNumber(try host.root.text("/sys/class/block/nvme0n1/dev")))
+        host.processAnswers = [[ProcessHolder(pid: 9, name: "mdadm", device: number)], []]
+        let request = BindRequest(address: try address(drive), force: true)
+        let named = #expect(throws: IopmemError.self) { try operation(host).bind(request) }
+        #expect(named?.exitStatus == 4)
+        #expect(named?.message.contains("nvme0n1 is open in mdadm (pid 9)") == true)
+        let unseen = #expect(throws: IopmemError.self) { try operation(host).bind(request) }
+        #expect(unseen?.message.contains("nvme0n1 is held by somebody") == true)
     }
 
     @Test("a network card whose interface is up is busy")

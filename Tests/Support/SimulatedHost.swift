@@ -47,6 +47,8 @@ public final class SimulatedHost: Host {
     public var busyAnswers = 0
     /// Called before each create, so that a rival can be faster.
     public var beforeCreate: ((SimulatedHost) throws -> Void)?
+    /// What happens while somebody waits, one after the other; then time is up.
+    public var events: [(SimulatedHost) throws -> Void] = []
     /// What was asked of the driver.
     public internal(set) var removals: [NamespaceRemoval] = []
     /// What was prepared last.
@@ -179,5 +181,17 @@ private final class SimulatedWatch: NodeWatch {
         guard host.root.exists("/dev/\(name)") else {
             throw IopmemError(.timedOut, "the node /dev/\(name) was never made")
         }
+    }
+
+    func waitForEvent(until deadline: Deadline) throws(IopmemError) -> Bool {
+        host.acts.append("wait for an event")
+        guard let event = host.events.first else { return false }
+        host.events.removeFirst()
+        do {
+            try event(host)
+        } catch {
+            throw IopmemError(.failed, "\(error)")
+        }
+        return true
     }
 }

@@ -87,4 +87,7 @@ public protocol NodeWatch: AnyObject {
     func wait(
         for name: String, subsystem: String, until deadline: Deadline
     ) throws(IopmemError)
+
+    /// Returns after the next event of any device, or false at the deadline.
+    func waitForEvent(until deadline: Deadline) throws(IopmemError) -> Bool
 }

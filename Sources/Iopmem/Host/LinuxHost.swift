@@ -202,25 +202,29 @@ private final class LinuxNodeWatch: NodeWatch {
         for name: String, subsystem: String, until deadline: Deadline
     ) throws(IopmemError) {
         while !events.isReady(name: name, subsystem: subsystem) {
-            let wait: DeviceEvents.Wait
-            do throws(Errno) {
-                wait = try events.next(until: deadline, signals: signals)
-            } catch {
-                throw IopmemError(error, "cannot wait for /dev/\(name)")
-            }
-            switch wait {
-            case .event: continue
-            case .interrupted:
-                throw IopmemError(
-                    .interrupted, "interrupted while waiting for /dev/\(name)",
-                    signal: signals?.pending)
-            case .timedOut:
-                throw IopmemError(
-                    .timedOut, "the node /dev/\(name) did not become ready in time",
-                    remedy: events.usesDaemon
-                        ? "see whether udev is stuck: udevadm settle; journalctl -u systemd-udevd"
-                        : "see whether devtmpfs is mounted on /dev")
-            }
+            guard try !waitForEvent(until: deadline) else { continue }
+            throw IopmemError(
+                .timedOut, "the node /dev/\(name) did not become ready in time",
+                remedy: events.usesDaemon
+                    ? "see whether udev is stuck: udevadm settle; journalctl -u systemd-udevd"
+                    : "see whether devtmpfs is mounted on /dev")
+        }
+    }
+
+    func waitForEvent(until deadline: Deadline) throws(IopmemError) -> Bool {
+        let wait: DeviceEvents.Wait
+        do throws(Errno) {
+            wait = try events.next(until: deadline, signals: signals)
+        } catch {
+            throw IopmemError(error, "cannot wait for device events")
+        }
+        switch wait {
+        case .event: return true
+        case .timedOut: return false
+        case .interrupted:
+            throw IopmemError(
+                .interrupted, "interrupted while waiting; nothing was changed",
+                signal: signals?.pending)
         }
     }
 }

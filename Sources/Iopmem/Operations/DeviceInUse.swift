@@ -22,7 +22,10 @@ struct DeviceInUse {
                 found += usage.fileHolders(of: node).map { "\(node.name) is \($0.sentence)" }
                 // A mount that this process cannot see claims the node too.
                 if found.isEmpty, host.isClaimed(node.path) {
-                    found.append("\(node.name) is held by somebody")
+                    let programs = usage.processHolders(of: [node]).map(\.sentence)
+                    let by =
+                        programs.isEmpty ? "held by somebody" : programs.joined(separator: ", ")
+                    found.append("\(node.name) is \(by)")
                 }
             }
             uses += found
