@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0
+
+import Testing
+import VMLab
+
+/// Taking the card away while everything on it is in use.
+///
+///     root complex ─┬─ slot0 ── card0   256 MiB   a mounted file system, and a disk under fio
+///                   └─ nvme0                      reads into a mapped file
+@Suite("Removal")
+struct RemovalTests {
+    static let topology = Topology(
+        .rootPort("slot0", reserve: 512, child: .card("card0", megabytes: 256)), .nvme("nvme0"))
+
+    /// A way in which a card goes, and comes back.
+    enum Way: CaseIterable {
+        case unplug
+        case sysfsRemove
+        case sysfsUnbind
+
+        func take(_ card: PCIFunction, _ machine: Machine) async throws {
+            switch self {
+            case .unplug:
+                try await machine.qmp.unplug("card0")
+            case .sysfsRemove:
+                try await machine.guest.run(
+                    "echo 1 >/sys/bus/pci/devices/\(card.address)/remove", within: 30)
+            case .sysfsUnbind:
+                try await machine.guest.run(
+                    "echo \(card.address) >/sys/bus/pci/drivers/iopmem/unbind", within: 30)
+            }
+        }
+
+        func giveBack(_ card: PCIFunction, _ machine: Machine) async throws {
+            switch self {
+            case .unplug:
+                _ = try await machine.qmp.plug(
+                    "ivshmem-plain", id: "card0", bus: "slot0", ["memdev": .string("card0-memory")])
+            case .sysfsRemove:
+                try await machine.guest.run("echo 1 >/sys/bus/pci/rescan")
+            case .sysfsUnbind:
+                break
+            }
+            try await machine.guest.run(
+                "until [ -e /sys/bus/pci/devices/\(card.address)/resource ]; do udevadm settle; done",
+                within: 60)
+        }
+    }
+
+    @Test(
+        "users get errors, the kernel stays quiet, and the card works again",
+        arguments: Kernel.supported)
+    func underLoad(on kernel: Kernel) async throws {
+        try await scenario(Self.topology, on: kernel) { machine in
+            let card = try await machine.function("card0")
+            for fileSystem in FileSystem.allCases {
+                for way in Way.allCases {
+                    try await machine.step("\(fileSystem), \(way), under load") {
+                        try await remove(card, way, fileSystem, machine)
+                    }
+                }
+            }
+        }
+    }
+
+    private func remove(
+        _ card: PCIFunction, _ way: Way, _ fileSystem: FileSystem, _ machine: Machine
+    ) async throws {
+        let guest = machine.guest
+        let files = try await machine.create(on: "card0", "--size 128M --force")
+        let disk = try await machine.create(on: "card0", "--size 64M --force")
+        let stacked = try await machine.create(on: "card0", "--size max --force")
+        try await guest.run("wipefs --quiet --all \(files.path) \(disk.path) \(stacked.path)")
+        try await guest.run(fileSystem.mount(files.path, at: "/run/files"))
+        try await guest.run(
+            "fallocate -l 16M /run/files/mapped; fallocate -l 4M /run/files/streamed")
+        try await guest.run(
+            "echo 0 $(blockdev --getsz \(stacked.path)) linear \(stacked.path) 0"
+                + " | dmsetup create stacked")
+        try await guest.run(
+            """
+            cd /run
+            setsid iopmem-guest scribble /run/files/mapped >scribble.out 2>&1 &
+            echo $! >scribble.pid
+            setsid iopmem-guest stream /dev/nvme0n1 /run/files/streamed >stream.out 2>&1 &
+            for engine in psync io_uring; do
+                setsid fio --name=$engine --filename=\(disk.path) --rw=randrw --bs=4k --direct=1 \\
+                    --time_based --runtime=120 --ioengine=$engine --iodepth=8 >$engine.out 2>&1 &
+            done
+            setsid dd if=/dev/zero of=/dev/mapper/stacked bs=1M oflag=direct >dd.out 2>&1 &
+            until grep -q scribbling scribble.out && grep -q streaming stream.out; do
+                sleep 0.2
+            done
+            until [ "$(cat /sys/block/\(disk.dev)/stat | awk '{print $5}')" -gt 100 ]; do
+                sleep 0.2
+            done
+            """, within: 120)
+
+        try await way.take(card, machine)
+        // Whatever used it ends by itself: what could be taken away, was.
+        try await guest.run(
+            """
+            until ! pgrep -x 'fio|iopmem-guest|dd' >/dev/null; do sleep 0.2; done
+            """, within: 60)
+        let streamed = try await guest.run("tail -n 1 /run/stream.out").output
+        #expect(
+            ["EFAULT", "EIO", "ENXIO"].contains(streamed) || streamed.isEmpty,
+            "the peer's read ended with \(streamed)")
+        for engine in ["psync", "io_uring"] {
+            let said = try await guest.run("cat /run/\(engine).out").output
+            #expect(said.contains("err= "), "fio with \(engine) said nothing: \(said)")
+            #expect(!said.contains("err= 0"), "fio with \(engine) saw no error: \(said)")
+        }
+        try await guest.run("umount /run/files", within: 30)
+        try await guest.run("dmsetup remove --retry stacked", within: 30)
+        try await guest.run("! grep -q iopmem /proc/iomem && ! ls /dev/iopmem[0-9]* 2>/dev/null")
+
+        try await way.giveBack(card, machine)
+        let again = try await machine.create(on: "card0", "--size 64M --force")
+        try await guest.run(
+            "fio --name=again --filename=\(again.path) --rw=write --bs=64k --size=16M --direct=1"
+                + " --verify=crc32c --verify_fatal=1 --verify_state_save=0 --minimal >/dev/null")
+        try await guest.run("iopmemctl unbind \(card.address)")
+    }
+
+    @Test("I/O and faults wait while the function is reset", arguments: Kernel.supported)
+    func reset(on kernel: Kernel) async throws {
+        try await scenario(Self.topology, on: kernel) { machine in
+            let guest = machine.guest
+            let card = try await machine.function("card0")
+            let files = try await machine.create(on: "card0", "--size 128M")
+            let disk = try await machine.create(on: "card0", "--size 64M")
+            try await machine.step("resets under load") {
+                try await guest.run(FileSystem.ext4.mount(files.path, at: "/run/files"))
+                try await guest.run("fallocate -l 8M /run/files/mapped")
+                try await guest.run(
+                    """
+                    cd /run
+                    setsid iopmem-guest scribble /run/files/mapped >scribble.out 2>&1 &
+                    scribbler=$!
+                    fio --name=reset --filename=\(disk.path) --rw=randwrite --bs=4k --size=32M \\
+                        --direct=1 --ioengine=io_uring --iodepth=8 --verify=crc32c \\
+                        --verify_fatal=1 --verify_state_save=0 >fio.out 2>&1 &
+                    fio=$!
+                    until grep -q scribbling scribble.out; do sleep 0.2; done
+                    for reset in 1 2 3 4 5 6; do
+                        echo 1 >/sys/bus/pci/devices/\(card.address)/reset
+                    done
+                    wait $fio || { cat fio.out; exit 1; }
+                    kill -0 $scribbler && kill $scribbler
+                    """, within: 120)
+                let resets = try await guest.run("cat /sys/class/iopmem/\(files.region)/resets")
+                    .output
+                #expect(resets == "6")
+            }
+            try await machine.step("everything can go afterwards") {
+                try await guest.run("umount /run/files && iopmemctl unbind \(card.address)")
+            }
+        }
+    }
+}
