@@ -72,7 +72,8 @@ let package = Package(
             dependencies: ["IopmemSystem", "CIopmem", "CLayout", "Support", systemPackage],
             swiftSettings: strict),
         .testTarget(
-            name: "IopmemTests", dependencies: ["Iopmem", "IopmemSystem", "Support", systemPackage],
+            name: "IopmemTests",
+            dependencies: ["Iopmem", "IopmemSystem", "Support", systemPackage],
             swiftSettings: strict),
         .testTarget(
             name: "IopmemVerifyTests",
@@ -81,7 +82,8 @@ let package = Package(
         .testTarget(
             name: "IopmemCommandsTests",
             dependencies: [
-                "IopmemCommands", "Iopmem", "IopmemSystem", "Support", argumentParser, systemPackage,
+                "IopmemCommands", "Iopmem", "IopmemSystem", "Support", argumentParser,
+                systemPackage,
             ],
             exclude: ["Snapshots"],
             swiftSettings: strict),

@@ -22,7 +22,8 @@ if ! swift build --quiet --build-tests >"$log/build" 2>&1; then
 fi
 
 # Swift Testing says how it went on one line per test and one line in the end;
-# a crash leaves no such end, and is a failure of its own.
+# a crash leaves no such end, and is a failure of its own. stdbuf, so that people
+# see each step when it happens.
 passed=0 failed=0
 count() {
     local bad total
@@ -42,13 +43,13 @@ count() {
 }
 
 say "unit tests"
-swift test --skip-build --skip ScenarioTests 2>&1 | tee "$log/unit"
+stdbuf -oL swift test --skip-build --skip ScenarioTests 2>&1 | tee "$log/unit"
 count "$log/unit" "the unit tests" "${PIPESTATUS[0]}"
 
 say "kernels, build roots and driver"
 if .build-release/release/iopmem-lab prepare; then
     say "scenarios"
-    swift test --skip-build --filter ScenarioTests 2>&1 | tee "$log/scenarios"
+    stdbuf -oL swift test --skip-build --filter ScenarioTests 2>&1 | tee "$log/scenarios"
     count "$log/scenarios" "the scenarios" "${PIPESTATUS[0]}"
 else
     say "the lab cannot be prepared"

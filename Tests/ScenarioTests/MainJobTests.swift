@@ -12,7 +12,9 @@ struct MainJobTests {
     /// One transfer, in bytes.
     static let length = 8 << 20
 
-    @Test("a drive fills and stores files on the card without touching RAM", arguments: Kernel.supported)
+    @Test(
+        "a drive fills and stores files on the card without touching RAM",
+        arguments: Kernel.supported)
     func direct(on kernel: Kernel) async throws {
         let topology = Topology(.switch("sw0", .card("card0", megabytes: 512), .nvme("nvme0")))
         try await scenario(topology, on: kernel) { machine in
@@ -49,7 +51,8 @@ struct MainJobTests {
             try await machine.guest.run(fileSystem.mount(namespace.path, at: folder))
             try await machine.guest.run("fallocate -l \(Self.length) \(file)")
         }
-        try await machine.step("\(fileSystem): the drive fills a file, and all bytes go to the BAR") {
+        try await machine.step("\(fileSystem): the drive fills a file, and all bytes go to the BAR")
+        {
             let trace = try await machine.transfer(
                 "iopmem-guest transfer in /dev/nvme0n1 \(file) \(Self.length)")
             #expect(trace.bytesRead == Self.length)
@@ -60,7 +63,9 @@ struct MainJobTests {
             let onDrive = try Storage.bytes(of: drive, offset: 0, count: Self.length)
             #expect(onCard == onDrive, "the host sees other bytes on the card than on the drive")
         }
-        try await machine.step("\(fileSystem): the drive stores a file, and all bytes come from the BAR") {
+        try await machine.step(
+            "\(fileSystem): the drive stores a file, and all bytes come from the BAR"
+        ) {
             // Every byte changes, or nothing would be seen to arrive.
             try await machine.guest.run(
                 "tr '\\000-\\377' '\\001-\\377\\000' <\(file) >\(file).new"

@@ -13,7 +13,8 @@ struct RefusalTests {
     static let topology = Topology(
         .card("card0", megabytes: 128), .card("small0", megabytes: 1), .nvme("nvme0"))
 
-    @Test("bad requests are refused, with a reason, and change nothing", arguments: Kernel.supported)
+    @Test(
+        "bad requests are refused, with a reason, and change nothing", arguments: Kernel.supported)
     func badRequests(on kernel: Kernel) async throws {
         try await scenario(Self.topology, on: kernel) { machine in
             let guest = machine.guest
@@ -32,7 +33,8 @@ struct RefusalTests {
             try await machine.step("a drive that is in use keeps its driver") {
                 let drive = try await machine.function("nvme0").address
                 try await guest.run(
-                    "mkfs.ext4 -q /dev/nvme0n1 && mkdir -p /run/drive && mount /dev/nvme0n1 /run/drive")
+                    "mkfs.ext4 -q /dev/nvme0n1 && mkdir -p /run/drive && mount /dev/nvme0n1 /run/drive"
+                )
                 let said = try await machine.refused(4, "iopmemctl bind \(drive)")
                 #expect(said.contains("/run/drive"), "the mount point is not named: \(said)")
                 try await bound(drive, to: "nvme", machine)
@@ -41,7 +43,8 @@ struct RefusalTests {
                 _ = try await machine.refused(6, "iopmemctl bind \(drive) --force --yes")
                 try await bound(drive, to: "nvme", machine)
                 try await noOverride(drive, machine)
-                try await guest.run("udevadm settle && dd if=/dev/nvme0n1 of=/dev/null bs=1M count=1")
+                try await guest.run(
+                    "udevadm settle && dd if=/dev/nvme0n1 of=/dev/null bs=1M count=1")
             }
             try await guest.run("iopmemctl bind \(card)")
             let region = try await machine.list().regions
@@ -94,10 +97,12 @@ struct RefusalTests {
             }
             #expect(try await machine.list().namespaces.isEmpty)
             // A longer struct with nothing in its tail is a newer caller, and welcome.
-            let newer = try await machine.guest.run("iopmem-guest create /dev/iopmem0 size=400").output
+            let newer = try await machine.guest.run("iopmem-guest create /dev/iopmem0 size=400")
+                .output
             #expect(newer.hasPrefix("OK"))
             let overlapping = try await machine.guest.run(
-                "iopmem-guest create /dev/iopmem0 flags=1 offset=0 uuid=2").output
+                "iopmem-guest create /dev/iopmem0 flags=1 offset=0 uuid=2"
+            ).output
             #expect(overlapping.hasPrefix("EBUSY "), "\(overlapping)")
             let twice = try await machine.guest.run(
                 "iopmem-guest create /dev/iopmem0 uuid=9; iopmem-guest create /dev/iopmem0 uuid=9"
@@ -151,13 +156,15 @@ struct RefusalTests {
 
     private func bound(_ device: String, to driver: String, _ machine: Machine) async throws {
         let link = try await machine.guest.run(
-            "basename $(readlink /sys/bus/pci/devices/\(device)/driver)").output
+            "basename $(readlink /sys/bus/pci/devices/\(device)/driver)"
+        ).output
         #expect(link == driver)
     }
 
     private func noOverride(_ device: String, _ machine: Machine) async throws {
         let text = try await machine.guest.run(
-            "cat /sys/bus/pci/devices/\(device)/driver_override").output
+            "cat /sys/bus/pci/devices/\(device)/driver_override"
+        ).output
         #expect(text == "(null)" || text.isEmpty, "driver_override is left at \(text)")
     }
 }

@@ -19,7 +19,8 @@ struct SharingTests {
             let guest = machine.guest
             let (first, second) = try await machine.step("two namespaces on one region") {
                 let first = try await machine.create(on: "card0", "--size 64M --name one")
-                let second = try await machine.create(on: "card0", "--size 32M --mode raw --name two")
+                let second = try await machine.create(
+                    on: "card0", "--size 32M --mode raw --name two")
                 #expect(first.region == second.region)
                 #expect(first.offset + first.size <= second.offset)
                 return (first, second)
@@ -38,7 +39,8 @@ struct SharingTests {
             }
             try await machine.step("a partitioned namespace works as a disk does") {
                 try await guest.run(
-                    "echo '2048,16384' | sfdisk --quiet --label dos \(third.path) && udevadm settle")
+                    "echo '2048,16384' | sfdisk --quiet --label dos \(third.path) && udevadm settle"
+                )
                 try await guest.run(fio(on: third.path + "p1", size: "8M"))
             }
             try await machine.step("destroying one leaves the other's data") {

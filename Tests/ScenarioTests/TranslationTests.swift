@@ -23,7 +23,8 @@ struct TranslationTests {
             let file = "/run/card/buffer"
             try await machine.step("the drive's addresses are translated") {
                 let type = try await machine.guest.run(
-                    "cat /sys/bus/pci/devices/\(drive)/iommu_group/type").output
+                    "cat /sys/bus/pci/devices/\(drive)/iommu_group/type"
+                ).output
                 #expect(type == "DMA")
                 try await machine.guest.run(FileSystem.ext4.mount(namespace.path, at: "/run/card"))
                 try await machine.guest.run("fallocate -l \(Self.length) \(file)")

@@ -100,7 +100,8 @@ struct Archive {
             throw LabError(
                 "Debian \(release.codename) has no kernel \(series) for amd64",
                 evidence: sources.joined(separator: "\n"),
-                remedy: "use a mirror that carries \(release.optionalSuites.joined(separator: ", "))")
+                remedy:
+                    "use a mirror that carries \(release.optionalSuites.joined(separator: ", "))")
         }
         return best
     }
@@ -126,7 +127,8 @@ struct Archive {
     func download(_ packages: [String], to target: FilePath) async throws {
         // apt-get download writes to the current folder and has no option for another.
         try await HostCommand.run(
-            "sh", ["-ec", "cd \"$1\"; shift; exec apt-get \"$@\"", "sh", target.string]
+            "sh",
+            ["-ec", "cd \"$1\"; shift; exec apt-get \"$@\"", "sh", target.string]
                 + options + ["download"] + packages,
             purpose: "download \(packages.joined(separator: " "))")
     }

@@ -11,8 +11,11 @@ final class Listener: Sendable {
     private let path: FilePath
 
     init(path: FilePath) throws {
-        let descriptor = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { throw LabError("cannot make a socket: \(Errno(rawValue: errno))") }
+        let descriptor = Glibc.socket(
+            AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else {
+            throw LabError("cannot make a socket: \(Errno(rawValue: errno))")
+        }
         self.socket = FileDescriptor(rawValue: descriptor)
         self.path = path
         var address = sockaddr_un()

@@ -115,7 +115,8 @@ public final class Guest: Sendable {
             try await Task.sleep(for: .seconds(seconds + 30))
             let waiting = state.withLock { $0.waiting.removeValue(forKey: id) }
             waiting?.resume(
-                throwing: LabError("the guest gave no answer within \(seconds + 30) s to: \(script)"))
+                throwing: LabError(
+                    "the guest gave no answer within \(seconds + 30) s to: \(script)"))
         }
         defer { alarm.cancel() }
         return try await withCheckedThrowingContinuation { continuation in
@@ -124,7 +125,8 @@ public final class Guest: Sendable {
                 return state.hasHungUp
             }
             if isGone {
-                continuation.resume(throwing: LabError("the machine is down; it cannot run: \(script)"))
+                continuation.resume(
+                    throwing: LabError("the machine is down; it cannot run: \(script)"))
                 return
             }
             let encoded = Data(script.utf8).base64EncodedString()

@@ -12,7 +12,8 @@ public struct KernelLog: Sendable {
         "possible circular locking", "possible recursive locking", "INFO: task", "hung_task:",
         "blocked for more than", "soft lockup", "hard LOCKUP", "rcu_sched self-detected",
         "rcu_preempt self-detected", "detected stalls", "scheduling while atomic",
-        "sleeping function called", "DMAR: [DMA", "DMAR: DRHD: handling fault", "list_add corruption",
+        "sleeping function called", "DMAR: [DMA", "DMAR: DRHD: handling fault",
+        "list_add corruption",
         "list_del corruption", "slab-use-after-free", "Objects remaining in", "Freepointer corrupt",
         "stack-protector", "Kernel panic", "page allocation failure", "invoked oom-killer",
         "unregister_netdevice: waiting", "VFS: Busy inodes", "sysfs: cannot create duplicate",
@@ -26,6 +27,9 @@ public struct KernelLog: Sendable {
         "iopmem-lab:",
         // The settings of a checker, not a finding of it.
         "kfence: initialized",
+        // An emulated processor that had to wait for a real one, while it booted: clocks are
+        // calibrated against each other before anything of ours runs.
+        "MP-BIOS bug: 8254 timer", "calibrate_delay_direct()",
     ]
 
     /// The lines of trouble in a log, as they are.

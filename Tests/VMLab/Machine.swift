@@ -50,7 +50,8 @@ public final class Machine: Sendable {
         await slots.take()
         defer { slots.give() }
         let record = "\(name)-\(kernel.series)"
-        let folder = Layout.cache.appending("run").appending("\(record)-\(getpid())-\(nextNumber())")
+        let folder = Layout.cache.appending("run").appending(
+            "\(record)-\(getpid())-\(nextNumber())")
         try Files.makeDirectory(folder)
         let storage = storage ?? Storage(folder: folder)
         do {
@@ -84,13 +85,16 @@ public final class Machine: Sendable {
             }
         } catch let error {
             let kept = keep(folder, as: record)
-            throw LabError("\(error)", remedy: "console, QEMU command and NVMe trace are in \(kept)")
+            throw LabError(
+                "\(error)", remedy: "console, QEMU command and NVMe trace are in \(kept)")
         }
     }
 
     /// Names what is being done, for people who watch and for errors.
     @discardableResult
-    public func step<Result>(_ text: String, _ body: () async throws -> Result) async throws -> Result {
+    public func step<Result>(_ text: String, _ body: () async throws -> Result) async throws
+        -> Result
+    {
         Progress.say("[\(kernel.series)] \(text)")
         currentStep.withLock { $0 = text }
         let result = try await body()
@@ -144,7 +148,8 @@ public final class Machine: Sendable {
             guest.hangUp()
             guard await process.ended(within: 60) else {
                 await process.kill()
-                throw LabError("the machine did not power off", evidence: try console().lastLines(15))
+                throw LabError(
+                    "the machine did not power off", evidence: try console().lastLines(15))
             }
         }
         // The console has what came before the ring buffer and after it; dmesg has lines unbroken.
@@ -180,7 +185,8 @@ public final class Machine: Sendable {
     private static func keep(_ folder: FilePath, as record: String) -> FilePath {
         let target = Layout.failures.appending(record)
         try? Files.makeDirectory(target)
-        for name in Files.names(in: folder) where !name.hasSuffix(".img") && !name.hasSuffix(".memory") {
+        for name in Files.names(in: folder)
+        where !name.hasSuffix(".img") && !name.hasSuffix(".memory") {
             try? Files.rename(folder.appending(name), to: target.appending(name))
         }
         discard(folder)

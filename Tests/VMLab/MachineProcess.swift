@@ -25,11 +25,15 @@ final class MachineProcess: Sendable {
 
     /// Drivers of emulated parts that no scenario uses: loading them takes longer than all the rest.
     private static let needlessModules = [
-        "ahci", "sr_mod", "i2c_i801", "lpc_ich", "iTCO_wdt", "i6300esb", "pcspkr", "psmouse", "evdev",
+        "ahci", "sr_mod", "i2c_i801", "lpc_ich", "iTCO_wdt", "i6300esb", "pcspkr", "psmouse",
+        "evdev",
         "button", "kvm_amd", "kvm_intel", "ccp", "powernow_k8", "acpi_cpufreq", "aesni_intel",
         "ghash_clmulni_intel", "crct10dif_pclmul", "crc32_pclmul", "polyval_clmulni", "sha1_ssse3",
         "sha256_ssse3", "sha512_ssse3", "intel_rapl_msr", "rapl", "amd_energy", "edac_mce_amd",
     ]
+
+    /// How long virtme-ng may take until QEMU is there: it makes an initramfs first.
+    private static let startSeconds: Int32 = 120
 
     /// How long booting may take: an emulated processor on a busy host is slow.
     private static let bootSeconds = 240
@@ -69,7 +73,8 @@ final class MachineProcess: Sendable {
             Layout.repository.appending("Tests/VMLab/boot.py").string,
             "--kimg", bootable.image.string, "--mods=auto", "--disable-kvm", "--force-9p",
             "--memory", "\(topology.memory)M", "--cpus", "2", "--cwd", "/",
-            "--script-sh", "exec sh '\(agent)' '\(Layout.tools)'", "--show-boot-console", "--verbose",
+            "--script-sh", "exec sh '\(agent)' '\(Layout.tools)'", "--show-boot-console",
+            "--verbose",
         ]
         for overlay in ["/etc", "/lib", "/home", "/opt", "/srv", "/usr", "/var", "/tmp"] {
             arguments += ["--overlay-rwdir", overlay]
@@ -131,7 +136,7 @@ final class MachineProcess: Sendable {
     }
 
     private func accept(_ listener: Listener) -> FileDescriptor? {
-        listener.accept(unless: ended.read, within: 30_000)
+        listener.accept(unless: ended.read, within: Self.startSeconds * 1000)
     }
 
     private func failure(_ message: String) -> LabError {
@@ -144,7 +149,8 @@ final class MachineProcess: Sendable {
         let pipe = try FileDescriptor.pipe()
         _ = fcntl(pipe.readEnd.rawValue, F_SETFD, FD_CLOEXEC)
         let log = try FileDescriptor.open(
-            folder.appending("console.log"), .writeOnly, options: [.create, .truncate, .closeOnExec],
+            folder.appending("console.log"), .writeOnly,
+            options: [.create, .truncate, .closeOnExec],
             permissions: [.ownerReadWrite, .groupRead, .otherRead])
         let console = pipe.readEnd
         detach {

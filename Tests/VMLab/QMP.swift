@@ -11,7 +11,8 @@ public final class QMP: Sendable {
     private struct State {
         var reply: CheckedContinuation<JSONValue, any Error>?
         var events: [(name: String, device: String?)] = []
-        var watchers: [(name: String, device: String, resume: CheckedContinuation<Bool, Never>)] = []
+        var watchers: [(name: String, device: String, resume: CheckedContinuation<Bool, Never>)] =
+            []
         var hasHungUp = false
     }
 
@@ -71,7 +72,8 @@ public final class QMP: Sendable {
     {
         var request: [String: JSONValue] = ["execute": .string(command)]
         if !arguments.isEmpty { request["arguments"] = .object(arguments) }
-        let line = String(decoding: try JSONEncoder().encode(JSONValue.object(request)), as: UTF8.self)
+        let line = String(
+            decoding: try JSONEncoder().encode(JSONValue.object(request)), as: UTF8.self)
         return try await withCheckedThrowingContinuation { continuation in
             let isFree = state.withLock { state in
                 guard state.reply == nil, !state.hasHungUp else { return false }
@@ -79,7 +81,8 @@ public final class QMP: Sendable {
                 return true
             }
             guard isFree else {
-                continuation.resume(throwing: LabError("QEMU's control channel is not free for \(command)"))
+                continuation.resume(
+                    throwing: LabError("QEMU's control channel is not free for \(command)"))
                 return
             }
             do {
@@ -114,7 +117,9 @@ public final class QMP: Sendable {
         defer { alarm.cancel() }
         return await withCheckedContinuation { continuation in
             let known = state.withLock { state -> Bool? in
-                if let index = state.events.firstIndex(where: { $0.name == name && $0.device == device }) {
+                if let index = state.events.firstIndex(where: {
+                    $0.name == name && $0.device == device
+                }) {
                     state.events.remove(at: index)
                     return true
                 }

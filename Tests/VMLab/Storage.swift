@@ -43,8 +43,10 @@ public struct Storage: Sendable {
         defer { try? descriptor.close() }
         return try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
             while filled < count {
-                let rest = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[filled...])
-                let got = try descriptor.read(fromAbsoluteOffset: Int64(offset + filled), into: rest)
+                let rest = UnsafeMutableRawBufferPointer(
+                    rebasing: UnsafeMutableRawBufferPointer(buffer)[filled...])
+                let got = try descriptor.read(
+                    fromAbsoluteOffset: Int64(offset + filled), into: rest)
                 if got == 0 { throw LabError("\(file) ends before byte \(offset + count)") }
                 filled += got
             }
@@ -63,7 +65,8 @@ public struct Storage: Sendable {
                 state &+= 0x9e37_79b9_7f4a_7c15
                 var word = (state ^ (state >> 30)) &* 0xbf58_476d_1ce4_e5b9
                 word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
-                raw.storeBytes(of: (word ^ (word >> 31)).littleEndian, toByteOffset: offset, as: UInt64.self)
+                raw.storeBytes(
+                    of: (word ^ (word >> 31)).littleEndian, toByteOffset: offset, as: UInt64.self)
             }
             count = driveSize
         }

@@ -49,9 +49,10 @@ struct NVMeTraceTests {
             pci_nvme_map_addr addr 0xffff9000 len 4096
 
             """, isTranslated: true)
-        #expect(trace.segments == [
-            .init(address: 0xd000_1800, length: 2048), .init(address: 0x4cf_a000, length: 2048),
-        ])
+        #expect(
+            trace.segments == [
+                .init(address: 0xd000_1800, length: 2048), .init(address: 0x4cf_a000, length: 2048),
+            ])
         #expect(trace.untranslatedBytes == 4096)
         #expect(trace.bytes(in: bar) == 2048)
         #expect(trace.bytes(outside: bar) == 2048 + 4096)

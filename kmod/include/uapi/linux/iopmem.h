@@ -331,7 +331,7 @@ struct iopmem_namespace_destroy {
  *   openers               how often its node is open
  *   last_opener           "COMM[PID]" of the latest open, empty if never
  *   flushes               how many flushes reached the device
- *   block/iopmemNnM       the disk, for the block modes
+ *   iopmemNnM             the disk, for the block modes
  *
  * Values are decimal numbers, except physical_address (0x...).  A namespace's
  * uevents carry IOPMEM_UUID, IOPMEM_NAME, IOPMEM_MODE; after a reset of the
