@@ -31,11 +31,22 @@ struct RemovalTests {
             }
         }
 
-        func giveBack(_ card: PCIFunction, _ machine: Machine) async throws {
+        func giveBack(
+            _ card: PCIFunction, for fileSystem: FileSystem, _ machine: Machine
+        ) async throws {
             switch self {
             case .unplug:
-                _ = try await machine.qmp.plug(
-                    "ivshmem-plain", id: "card0", bus: "slot0", ["memdev": .string("card0-memory")])
+                // QEMU cannot give the same memory object to a second device.
+                let memory = "card0-memory-for-\(fileSystem)"
+                try await machine.qmp.execute(
+                    "object-add",
+                    [
+                        "qom-type": .string("memory-backend-file"), "id": .string(memory),
+                        "mem-path": .string("\(machine.storage.card("card0"))"),
+                        "size": .integer(256 << 20), "share": .boolean(true),
+                    ])
+                try await machine.qmp.plug(
+                    "ivshmem-plain", id: "card0", bus: "slot0", ["memdev": .string(memory)])
             case .sysfsRemove:
                 try await machine.guest.run("echo 1 >/sys/bus/pci/rescan")
             case .sysfsUnbind:
@@ -115,7 +126,7 @@ struct RemovalTests {
         try await guest.run("dmsetup remove --retry stacked", within: 30)
         try await guest.run("! grep -q iopmem /proc/iomem && ! ls /dev/iopmem[0-9]* 2>/dev/null")
 
-        try await way.giveBack(card, machine)
+        try await way.giveBack(card, for: fileSystem, machine)
         let again = try await machine.create(on: "card0", "--size 64M --force")
         try await guest.run(
             "fio --name=again --filename=\(again.path) --rw=write --bs=64k --size=16M --direct=1"
