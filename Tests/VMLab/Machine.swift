@@ -56,19 +56,8 @@ public final class Machine: Sendable {
         let storage = storage ?? Storage(folder: folder)
         do {
             try await storage.prepare(topology)
-            let process = try MachineProcess(
-                bootable: bootable, topology: topology, storage: storage, folder: folder)
-            let machine: Machine
-            do {
-                machine = try await process.boot { guest, qmp in
-                    Machine(
-                        guest: guest, qmp: qmp, topology: topology, storage: storage,
-                        kernel: bootable.packages, folder: folder, process: process)
-                }
-            } catch {
-                await process.kill()
-                throw error
-            }
+            let (machine, process) = try await boot(
+                bootable, topology, storage, folder, series: kernel.series)
             do {
                 let result = try await body(machine)
                 try await machine.finish(expecting: expecting)
@@ -87,6 +76,32 @@ public final class Machine: Sendable {
             let kept = keep(folder, as: record)
             throw LabError(
                 "\(error)", remedy: "console, QEMU command and NVMe trace are in \(kept)")
+        }
+    }
+
+    /// Boots, up to three times: an emulator on a busy host loses a kernel now and then, long before
+    /// anything of ours runs in it. Each failure is told.
+    private static func boot(
+        _ bootable: Preparation.Bootable, _ topology: Topology, _ storage: Storage,
+        _ folder: FilePath, series: String
+    ) async throws -> (Machine, MachineProcess) {
+        var attempt = 1
+        while true {
+            let process = try MachineProcess(
+                bootable: bootable, topology: topology, storage: storage, folder: folder)
+            do {
+                let machine = try await process.boot { guest, qmp in
+                    Machine(
+                        guest: guest, qmp: qmp, topology: topology, storage: storage,
+                        kernel: bootable.packages, folder: folder, process: process)
+                }
+                return (machine, process)
+            } catch {
+                await process.kill()
+                guard attempt < 3, let error = error as? LabError else { throw error }
+                Progress.say("[\(series)] booting again, since \(error.message)")
+                attempt += 1
+            }
         }
     }
 

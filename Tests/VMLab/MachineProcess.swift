@@ -88,6 +88,9 @@ final class MachineProcess: Sendable {
         for argument in kernel { arguments += ["--kopt", argument] }
         var machine = [
             "-nodefaults",
+            // With a thread for each processor, a kernel that patches its own code while it boots
+            // crashes once in a while: QEMU lets the other processor run into half of a change.
+            "-accel", "tcg,thread=single",
             "-chardev", "socket,id=iopmem-agent,path=\(sockets)/agent",
             "-device", "virtio-serial-pci,id=iopmem-serial",
             "-device",
@@ -122,7 +125,10 @@ final class MachineProcess: Sendable {
             throw failure("QEMU ended at once")
         }
         let alarm = Task {
-            try await Task.sleep(for: .seconds(Self.bootSeconds))
+            for _ in 0..<Self.bootSeconds {
+                try await Task.sleep(for: .seconds(1))
+                if hasPanicked { break }
+            }
             stream.close()
         }
         defer { alarm.cancel() }
@@ -137,6 +143,11 @@ final class MachineProcess: Sendable {
 
     private func accept(_ listener: Listener) -> FileDescriptor? {
         listener.accept(unless: ended.read, within: Self.startSeconds * 1000)
+    }
+
+    private var hasPanicked: Bool {
+        let console = (try? Files.text(folder.appending("console.log"))) ?? ""
+        return console.contains("Kernel panic - not syncing")
     }
 
     private func failure(_ message: String) -> LabError {
