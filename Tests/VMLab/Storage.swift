@@ -23,7 +23,7 @@ public struct Storage: Sendable {
         for node in topology.leaves {
             switch node {
             case .nvme(let name) where !Files.exists(drive(name)):
-                let pattern = try Self.pattern()
+                let pattern = try pattern()
                 try await HostCommand.run(
                     "cp", ["--sparse=never", pattern.string, drive(name).string],
                     purpose: "fill the drive \(name)")
@@ -54,21 +54,24 @@ public struct Storage: Sendable {
     }
 
     /// The content of a new drive, made once: words of a splitmix64 sequence.
-    private static func pattern() throws -> FilePath {
+    ///
+    /// Two machines may find at the same time that it is missing. Each writes a file of its own, and
+    /// whichever is renamed last stays; they are equal.
+    private func pattern() throws -> FilePath {
         let file = Layout.cache.appending("drive-pattern.img")
         if Files.exists(file) { return file }
-        let unfinished = Layout.cache.appending("drive-pattern.\(getpid()).new")
+        let unfinished = folder.appending("drive-pattern.new")
         var state: UInt64 = 0x10B3
-        let bytes = [UInt8](unsafeUninitializedCapacity: driveSize) { buffer, count in
+        let bytes = [UInt8](unsafeUninitializedCapacity: Self.driveSize) { buffer, count in
             let raw = UnsafeMutableRawBufferPointer(buffer)
-            for offset in stride(from: 0, to: driveSize, by: 8) {
+            for offset in stride(from: 0, to: Self.driveSize, by: 8) {
                 state &+= 0x9e37_79b9_7f4a_7c15
                 var word = (state ^ (state >> 30)) &* 0xbf58_476d_1ce4_e5b9
                 word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
                 raw.storeBytes(
                     of: (word ^ (word >> 31)).littleEndian, toByteOffset: offset, as: UInt64.self)
             }
-            count = driveSize
+            count = Self.driveSize
         }
         try Files.write(bytes, to: unfinished)
         try Files.rename(unfinished, to: file)

@@ -55,6 +55,7 @@
 #define IOPMEM_BARS		6	/* standard BARs of a type 0 header */
 #define IOPMEM_MAX_ID		4095	/* namespaces of a region: 1..4095 */
 #define IOPMEM_MAX_WIPES	64
+#define IOPMEM_MAX_LABEL_WRITE	(64 * 1024)	/* bytes */
 
 #define IOPMEM_IOC_MAGIC	0xBA
 
@@ -307,12 +308,100 @@ struct iopmem_namespace_destroy {
 #define IOPMEM_NAMESPACE_DESTROY_SIZE_VER0	232
 #define IOPMEM_IOC_DESTROY_NAMESPACE	_IO(IOPMEM_IOC_MAGIC, 0x11)
 
+/**
+ * struct iopmem_label_area - IOPMEM_IOC_SET_LABEL_AREA, on a region
+ * @size:	[in]  sizeof(struct iopmem_label_area)
+ * @flags:	[in]  must be 0
+ * @length:	[in]  IOPMEM_ALIGN: the region's first bytes are labels, and no
+ *		namespace can be there; 0: they are not
+ * @reason:	[out] why not
+ *
+ * The driver does not read labels. User space does, through the region's node,
+ * and says with this ioctl that there are some. Holds until the device is
+ * unbound.
+ *
+ * Errors: EINVAL; E2BIG; EFAULT; EBUSY a namespace is there; ENODEV the region
+ * is gone; EINTR a signal came first.
+ */
+struct iopmem_label_area {
+	__u32 size;
+	__u32 flags;
+	__u64 length;
+	__u8  reason[IOPMEM_REASON_LEN];
+};
+
+#define IOPMEM_LABEL_AREA_SIZE_VER0	208
+#define IOPMEM_IOC_SET_LABEL_AREA	_IO(IOPMEM_IOC_MAGIC, 0x12)
+
+/**
+ * struct iopmem_label_write - IOPMEM_IOC_WRITE_LABELS, on a region
+ * @size:	[in]  sizeof(struct iopmem_label_write)
+ * @flags:	[in]  must be 0
+ * @offset:	[in]  from the start of the region; a multiple of 8
+ * @length:	[in]  a multiple of 8, not 0, at most IOPMEM_MAX_LABEL_WRITE
+ * @data:	[in]  pointer to @length bytes
+ * @reason:	[out] why not
+ *
+ * Writes within the label area and nowhere else. When it returns 0, the bytes
+ * are on the device, as after a flush of a namespace; so two calls are never
+ * seen in another order than made. After an error, any part of them may be.
+ *
+ * Errors: EINVAL; E2BIG; EFAULT; ERANGE outside the label area, or the region
+ * has none; EIO the device does not answer; ENOMEM; EBUSY the function is being
+ * reset; ENODEV the region is gone; EINTR a signal came first.
+ */
+struct iopmem_label_write {
+	__u32 size;
+	__u32 flags;
+	__u64 offset;
+	__u64 length;
+	__u64 data;
+	__u8  reason[IOPMEM_REASON_LEN];
+};
+
+#define IOPMEM_LABEL_WRITE_SIZE_VER0	224
+#define IOPMEM_IOC_WRITE_LABELS	_IO(IOPMEM_IOC_MAGIC, 0x13)
+
+/**
+ * struct iopmem_error_injection - IOPMEM_IOC_INJECT_ERROR, on a region
+ * @size:	[in]  sizeof(struct iopmem_error_injection)
+ * @flags:	[in]  must be 0
+ * @id:		[in]  the namespace's number
+ * @reserved:	[in]  must be 0
+ * @uuid:	[in]  must be the namespace's
+ * @offset:	[in]  from the start of the namespace; a multiple of 512
+ * @length:	[in]  a multiple of 512, not 0
+ * @reason:	[out] why not
+ *
+ * Makes blocks bad, as if the hardware had reported them. Writing to them makes
+ * them good again. Only in drivers built with IOPMEM_DEBUG=1.
+ *
+ * Errors: EINVAL; E2BIG; EFAULT; EOPNOTSUPP not a debug build; ENOENT no such
+ * number; ESTALE it has another UUID; ERANGE outside the namespace; ENOSPC the
+ * list of bad blocks is full; ENODEV the region is gone; EINTR a signal came
+ * first.
+ */
+struct iopmem_error_injection {
+	__u32 size;
+	__u32 flags;
+	__u32 id;
+	__u32 reserved;
+	__u8  uuid[IOPMEM_UUID_LEN];
+	__u64 offset;
+	__u64 length;
+	__u8  reason[IOPMEM_REASON_LEN];
+};
+
+#define IOPMEM_ERROR_INJECTION_SIZE_VER0	240
+#define IOPMEM_IOC_INJECT_ERROR	_IO(IOPMEM_IOC_MAGIC, 0x20)
+
 /*
  * sysfs, /sys/class/iopmem/
  *
  * iopmemN (DEVTYPE=region, parent: the PCI function)
  *   bar size available_size max_available_extent physical_address align
  *   media                 volatile | persistent
+ *   label_size            bytes at its start that belong to labels, 0 if none
  *   prefetchable          0 | 1
  *   cache_platform        wb | wt | wc | uc- | uc: what the platform alone
  *                         (the MTRRs) would make of a cached mapping
@@ -331,11 +420,15 @@ struct iopmem_namespace_destroy {
  *   openers               how often its node is open
  *   last_opener           "COMM[PID]" of the latest open, empty if never
  *   flushes               how many flushes reached the device
+ *   bad_blocks            how many 512-byte blocks are known to be bad; which
+ *                         ones is in the disk's badblocks
  *   iopmemNnM             the disk, for the block modes
  *
  * Values are decimal numbers, except physical_address (0x...).  A namespace's
- * uevents carry IOPMEM_UUID, IOPMEM_NAME, IOPMEM_MODE; after a reset of the
- * function a "change" carries IOPMEM_EVENT=reset.
+ * uevents carry IOPMEM_UUID, IOPMEM_NAME, IOPMEM_MODE, and a "change" carries
+ * IOPMEM_EVENT=reset after a reset of the function, =resume after system sleep
+ * (the contents may be gone after both), =dying when it is being taken away,
+ * =media-error when a block was found bad.
  */
 
 #endif /* _UAPI_LINUX_IOPMEM_H */
