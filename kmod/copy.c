@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * CPU access to the BAR, and the flush.
+ * CPU access to the BAR.
  *
  * The mapping is write-combining (or uncached where that could not be had).
  * There every load is a PCIe read of the load's own width, and a byte-wise
@@ -8,7 +8,6 @@
  * non-temporal, which fill whole 64-byte combining buffers and leave nothing in
  * the CPU's caches, whatever the mapping's type is.
  */
-#include <linux/io.h>
 #include <linux/string.h>
 
 #include "iopmem.h"
@@ -57,29 +56,4 @@ void iopmem_zero(void *bar, size_t n)
 		/* A namespace may be many GiB. */
 		cond_resched();
 	}
-}
-
-/**
- * iopmem_flush - everything written before has reached the device
- * @ns:	the namespace
- *
- * wmb() drains the CPU's store and combining buffers onto the link. Writes to
- * a PCIe device are posted; only a read from the same device, which may not
- * pass them (PCIe Base Specification, transaction ordering), proves that they
- * arrived (Documentation/driver-api/io_ordering.rst).
- *
- * Return: 0; -EIO the device is gone. It is asked for its presence because a
- * dead BAR answers reads with any value.
- */
-int iopmem_flush(struct iopmem_namespace *ns)
-{
-	const u64 *last = ns->base + ns->size - sizeof(u64);
-
-	wmb();	/* combining buffers drain before the read leaves */
-	(void)READ_ONCE(*last);
-	rmb();	/* the read is back before anything that follows */
-	if (!pci_device_is_present(ns->region->idev->pdev))
-		return -EIO;
-	atomic64_inc(&ns->flushes);
-	return 0;
 }

@@ -84,6 +84,7 @@ struct iopmem_device {
  * @start:	CPU physical address
  * @size:	bytes, a multiple of IOPMEM_ALIGN
  * @media:	IOPMEM_MEDIA_*
+ * @label_size:	bytes at the start that belong to labels; under idev->lock
  * @claim:	our claim of the whole BAR in the iomem tree; namespaces are its
  *		children. iomem_is_exclusive() looks at a BAR's first page only,
  *		so an unclaimed head would leave sysfs resourceN open to mmap.
@@ -104,6 +105,7 @@ struct iopmem_region {
 	phys_addr_t start;
 	u64 size;
 	u8 media;
+	u64 label_size;
 	struct resource *claim;
 	bool wc;
 	const char *platform;
@@ -225,8 +227,13 @@ struct iopmem_region *iopmem_region_create(struct iopmem_device *idev, int bar, 
 void iopmem_region_destroy(struct iopmem_region *region);
 int iopmem_region_usable(struct iopmem_region *region, char *reason);
 void iopmem_region_update_free(struct iopmem_region *region);
+void __iomem *iopmem_region_window(struct iopmem_region *region, u64 offset, u64 n);
 int iopmem_region_init(void);
 void iopmem_region_exit(void);
+
+/* label.c: ioctls of the region's node */
+long iopmem_set_label_area(struct iopmem_region *region, void __user *user);
+long iopmem_write_labels(struct iopmem_region *region, void __user *user);
 
 /* namespace.c; all under idev->lock */
 int iopmem_namespace_create(struct iopmem_region *region, struct iopmem_namespace_create *arg);
@@ -261,7 +268,17 @@ void iopmem_namespace_resume(struct iopmem_namespace *ns);
 void iopmem_copy_to(void *bar, const void *from, size_t n);
 void iopmem_copy_from(void *to, const void *bar, size_t n);
 void iopmem_zero(void *bar, size_t n);
+
+/* flush.c */
+bool iopmem_answers(const struct iopmem_device *idev);
+int iopmem_read_back(const struct iopmem_device *idev, const u64 *bar);
 int iopmem_flush(struct iopmem_namespace *ns);
+
+/* What a function's command register says: is somebody there, and decodes memory? */
+static inline bool iopmem_decodes(u16 command)
+{
+	return command != (u16)~0 && command & PCI_COMMAND_MEMORY;
+}
 
 /* cache.c: what the CPU makes of our mappings */
 const char *iopmem_cache_of(const void *addr);

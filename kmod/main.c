@@ -102,6 +102,9 @@ static int __init iopmem_init(void)
 	BUILD_BUG_ON(sizeof(struct iopmem_device_retire) != IOPMEM_DEVICE_RETIRE_SIZE_VER0);
 	BUILD_BUG_ON(sizeof(struct iopmem_namespace_create) != IOPMEM_NAMESPACE_CREATE_SIZE_VER0);
 	BUILD_BUG_ON(sizeof(struct iopmem_namespace_destroy) != IOPMEM_NAMESPACE_DESTROY_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct iopmem_label_area) != IOPMEM_LABEL_AREA_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct iopmem_label_write) != IOPMEM_LABEL_WRITE_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct iopmem_error_injection) != IOPMEM_ERROR_INJECTION_SIZE_VER0);
 
 	error = iopmem_region_init();
 	if (error)

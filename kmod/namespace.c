@@ -141,13 +141,19 @@ static struct list_head *find_place(struct iopmem_region *region,
 	bool fixed = arg->flags & IOPMEM_NAMESPACE_CREATE_F_OFFSET;
 	struct list_head *before = &region->namespaces;
 	struct iopmem_namespace *ns;
-	u64 end = 0, next;
+	u64 end = region->label_size, next;
 
 	if (fixed && (arg->offset > region->size || arg->length > region->size - arg->offset)) {
 		*error = iopmem_refuse(arg->reason, -ERANGE,
 				       "offset %llu and length %llu reach beyond the %llu bytes of %s",
 				       arg->offset, arg->length, region->size,
 				       dev_name(&region->dev));
+		return NULL;
+	}
+	if (fixed && arg->offset < region->label_size) {
+		*error = iopmem_refuse(arg->reason, -EBUSY,
+				       "the first %llu bytes of %s are its label area",
+				       region->label_size, dev_name(&region->dev));
 		return NULL;
 	}
 	/* One round more than there are namespaces: the gap behind the last one. */

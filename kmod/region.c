@@ -18,7 +18,7 @@ static DEFINE_IDA(region_ida);
 /* Free space changed: keep what sysfs shows. Under idev->lock. */
 void iopmem_region_update_free(struct iopmem_region *region)
 {
-	u64 end = 0, available = 0, extent = 0, gap;
+	u64 end = region->label_size, available = 0, extent = 0, gap;
 	struct iopmem_namespace *ns;
 
 	list_for_each_entry(ns, &region->namespaces, entry) {
@@ -41,6 +41,14 @@ int iopmem_region_usable(struct iopmem_region *region, char *reason)
 		return iopmem_refuse(reason, -EBUSY, "%s is being reset",
 				     pci_name(region->idev->pdev));
 	return 0;
+}
+
+/* A mapping of some pages, for those that no namespace maps; undone by iounmap(). */
+void __iomem *iopmem_region_window(struct iopmem_region *region, u64 offset, u64 n)
+{
+	phys_addr_t start = region->start + offset;
+
+	return region->wc ? ioremap_wc(start, n) : ioremap(start, n);
 }
 
 static int region_open(struct inode *inode, struct file *file)
@@ -87,10 +95,9 @@ static ssize_t region_read(struct file *file, char __user *user, size_t n, loff_
 	while (n) {
 		size_t within = offset_in_page(*position);
 		size_t chunk = min_t(size_t, n, PAGE_SIZE - within);
-		phys_addr_t page = region->start + (*position & PAGE_MASK);
 		void __iomem *window;
 
-		if (region->dead || idev->paused || pci_channel_offline(idev->pdev)) {
+		if (region->dead || idev->paused) {
 			done = done ?: -ENODEV;
 			break;
 		}
@@ -98,13 +105,17 @@ static ssize_t region_read(struct file *file, char __user *user, size_t n, loff_
 			done = done ?: -EINTR;
 			break;
 		}
-		window = region->wc ? ioremap_wc(page, PAGE_SIZE) : ioremap(page, PAGE_SIZE);
+		window = iopmem_region_window(region, *position & PAGE_MASK, PAGE_SIZE);
 		if (!window) {
 			done = done ?: -ENOMEM;
 			break;
 		}
 		iopmem_copy_from(buffer, (const void __force *)window, PAGE_SIZE);
 		iounmap(window);
+		if (!iopmem_answers(idev)) {
+			done = done ?: -EIO;
+			break;
+		}
 		if (copy_to_user(user + done, buffer + within, chunk)) {
 			done = done ?: -EFAULT;
 			break;
@@ -189,6 +200,10 @@ static long region_ioctl(struct file *file, unsigned int cmd, unsigned long valu
 		return region_create_namespace(region, user);
 	case IOPMEM_IOC_DESTROY_NAMESPACE:
 		return region_destroy_namespace(region, user);
+	case IOPMEM_IOC_SET_LABEL_AREA:
+		return iopmem_set_label_area(region, user);
+	case IOPMEM_IOC_WRITE_LABELS:
+		return iopmem_write_labels(region, user);
 	default:
 		return -ENOTTY;
 	}

@@ -53,6 +53,7 @@ REGION_ATTR(max_available_extent, "%llu", READ_ONCE(region->extent));
 REGION_ATTR(physical_address, "0x%llx", (u64)region->start);
 REGION_ATTR(align, "%llu", IOPMEM_ALIGN);
 REGION_ATTR(media, "%s", region->media == IOPMEM_MEDIA_PERSISTENT ? "persistent" : "volatile");
+REGION_ATTR(label_size, "%llu", READ_ONCE(region->label_size));
 REGION_ATTR(prefetchable, "%d", region_prefetchable(region));
 REGION_ATTR(cache_platform, "%s", region->platform);
 REGION_ATTR(cache_kernel, "%s", region->wc ? "wc" : region->platform);
@@ -67,6 +68,7 @@ static struct attribute *region_attrs[] = {
 	&region_attr_physical_address.attr,
 	&region_attr_align.attr,
 	&region_attr_media.attr,
+	&region_attr_label_size.attr,
 	&region_attr_prefetchable.attr,
 	&region_attr_cache_platform.attr,
 	&region_attr_cache_kernel.attr,

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The promise that what was written has reached the device, and the question
+ * whether there still is one.
+ */
+#include <linux/io.h>
+#include <linux/pci.h>
+
+#include "iopmem.h"
+#include "trace.h"
+
+/**
+ * iopmem_answers - the function is there and decodes its memory
+ * @idev:	a bound device
+ *
+ * Asked after reads and flushes, because a BAR without a device behind it
+ * answers with any value (hardware: all ones, QEMU: zeros) and drops writes
+ * silently. The command register tells two things in one read: all ones come
+ * from nobody, and a cleared memory bit means that the BAR is switched off.
+ * A virtual function's bit is hardwired to zero (PCIe Base Specification,
+ * "VF Command Register"), so there the physical function's id is asked for.
+ */
+bool iopmem_answers(const struct iopmem_device *idev)
+{
+	struct pci_dev *pdev = idev->pdev;
+	u16 command;
+
+	if (pci_channel_offline(pdev))
+		return false;
+	if (pdev->is_virtfn)
+		return pci_device_is_present(pdev);
+	pci_read_config_word(pdev, PCI_COMMAND, &command);
+	return iopmem_decodes(command);
+}
+
+/**
+ * iopmem_read_back - everything written before has reached the device
+ * @idev:	the device
+ * @bar:	any mapped word of the BAR that was written
+ *
+ * wmb() drains the CPU's store and combining buffers onto the link. Writes to
+ * a PCIe device are posted; only a read from the same device, which may not
+ * pass them (PCIe Base Specification, "Transaction Ordering Rules"), proves
+ * that they arrived (Documentation/driver-api/io_ordering.rst).
+ *
+ * Return: 0; -EIO the device is gone.
+ */
+int iopmem_read_back(const struct iopmem_device *idev, const u64 *bar)
+{
+	wmb();	/* combining buffers drain before the read leaves */
+	(void)READ_ONCE(*bar);
+	rmb();	/* the read is back before anything that follows */
+	return iopmem_answers(idev) ? 0 : -EIO;
+}
+
+/**
+ * iopmem_flush - everything written to a namespace has reached the device
+ * @ns:	the namespace
+ *
+ * Return: 0; -EIO the device is gone.
+ */
+int iopmem_flush(struct iopmem_namespace *ns)
+{
+	int error = iopmem_read_back(ns->region->idev, ns->base + ns->size - sizeof(u64));
+
+	if (!error)
+		atomic64_inc(&ns->flushes);
+	trace_iopmem_flush(ns, error);
+	return error;
+}
