@@ -5,31 +5,36 @@
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>
-#include <linux/highmem.h>
 #include <linux/module.h>
 
 #include "iopmem.h"
 
+/*
+ * A segment may be many contiguous pages: without highmem, which no machine with
+ * a 64-bit BAR has, they are contiguous for the kernel as well.
+ */
 static blk_status_t do_segments(struct iopmem_namespace *ns, struct bio *bio)
 {
 	bool write = op_is_write(bio_op(bio));
 	struct bvec_iter iter;
 	struct bio_vec bv;
 
-	bio_for_each_segment(bv, bio, iter) {
+	bio_for_each_bvec(bv, bio, iter) {
 		void *bar = ns->base + (iter.bi_sector << SECTOR_SHIFT);
-		void *page = bvec_kmap_local(&bv);
+		void *pages = bvec_virt(&bv);
 
 		if (write)
-			iopmem_copy_to(bar, page, bv.bv_len);
-		else
-			iopmem_copy_from(page, bar, bv.bv_len);
-		kunmap_local(page);
-		if (!write)
-			flush_dcache_page(bv.bv_page);
+			iopmem_copy_to(bar, pages, bv.bv_len);
+		else if (iopmem_copy_from(pages, bar, bv.bv_len))
+			return BLK_STS_IOERR;
+	}
+	if (write) {
+		/* Whoever is told of the completion, on any CPU, reads what was written. */
+		wmb();
+		return BLK_STS_OK;
 	}
 	/* What was read may have come from nobody. Writes are asked about at the flush. */
-	return write || iopmem_answers(ns->region->idev) ? BLK_STS_OK : BLK_STS_IOERR;
+	return iopmem_answers(ns->region->idev) ? BLK_STS_OK : BLK_STS_IOERR;
 }
 
 static blk_status_t do_bio(struct iopmem_namespace *ns, struct bio *bio)

@@ -266,8 +266,15 @@ void iopmem_namespace_resume(struct iopmem_namespace *ns);
 
 /* copy.c: CPU access to the BAR */
 void iopmem_copy_to(void *bar, const void *from, size_t n);
-void iopmem_copy_from(void *to, const void *bar, size_t n);
+int iopmem_copy_from(void *to, const void *bar, size_t n);
 void iopmem_zero(void *bar, size_t n);
+
+/* selftest.c, in builds with IOPMEM_DEBUG=1 */
+#ifdef IOPMEM_DEBUG
+int iopmem_selftest(void);
+#else
+static inline int iopmem_selftest(void) { return 0; }
+#endif
 
 /* flush.c */
 bool iopmem_answers(const struct iopmem_device *idev);

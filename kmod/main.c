@@ -106,6 +106,9 @@ static int __init iopmem_init(void)
 	BUILD_BUG_ON(sizeof(struct iopmem_label_write) != IOPMEM_LABEL_WRITE_SIZE_VER0);
 	BUILD_BUG_ON(sizeof(struct iopmem_error_injection) != IOPMEM_ERROR_INJECTION_SIZE_VER0);
 
+	error = iopmem_selftest();
+	if (error)
+		return error;
 	error = iopmem_region_init();
 	if (error)
 		return error;

@@ -96,6 +96,7 @@ static ssize_t region_read(struct file *file, char __user *user, size_t n, loff_
 		size_t within = offset_in_page(*position);
 		size_t chunk = min_t(size_t, n, PAGE_SIZE - within);
 		void __iomem *window;
+		int error;
 
 		if (region->dead || idev->paused) {
 			done = done ?: -ENODEV;
@@ -110,9 +111,9 @@ static ssize_t region_read(struct file *file, char __user *user, size_t n, loff_
 			done = done ?: -ENOMEM;
 			break;
 		}
-		iopmem_copy_from(buffer, (const void __force *)window, PAGE_SIZE);
+		error = iopmem_copy_from(buffer, (const void __force *)window, PAGE_SIZE);
 		iounmap(window);
-		if (!iopmem_answers(idev)) {
+		if (error || !iopmem_answers(idev)) {
 			done = done ?: -EIO;
 			break;
 		}
