@@ -20,6 +20,7 @@ let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-s
 
 // Dependencies point one way:
 // iopmemctl → IopmemCommands → IopmemVerify → Iopmem → IopmemSystem → CIopmem, CLib*
+//                                              Iopmem → IopmemLabels
 let package = Package(
     name: "iopmem",
     products: [
@@ -47,8 +48,10 @@ let package = Package(
                 "CIopmem", "CLibPCI", "CLibUdev", "CLibBlkid", "CMemory", systemPackage,
             ],
             swiftSettings: strict),
+        // The on-device format of labels: bytes in, bytes out, no dependency at all.
+        .target(name: "IopmemLabels", swiftSettings: strict),
         .target(
-            name: "Iopmem", dependencies: ["IopmemSystem", systemPackage, logging],
+            name: "Iopmem", dependencies: ["IopmemSystem", "IopmemLabels", systemPackage, logging],
             swiftSettings: strict),
         .target(
             name: "IopmemVerify",
@@ -72,8 +75,10 @@ let package = Package(
             dependencies: ["IopmemSystem", "CIopmem", "CLayout", "Support", systemPackage],
             swiftSettings: strict),
         .testTarget(
+            name: "IopmemLabelsTests", dependencies: ["IopmemLabels"], swiftSettings: strict),
+        .testTarget(
             name: "IopmemTests",
-            dependencies: ["Iopmem", "IopmemSystem", "Support", systemPackage],
+            dependencies: ["Iopmem", "IopmemLabels", "IopmemSystem", "Support", systemPackage],
             swiftSettings: strict),
         .testTarget(
             name: "IopmemVerifyTests",

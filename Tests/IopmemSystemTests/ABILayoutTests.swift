@@ -24,6 +24,9 @@ struct ABILayoutTests {
         #expect(MemoryLayout<iopmem_device_retire>.size == 216)
         #expect(MemoryLayout<iopmem_namespace_create>.size == 312)
         #expect(MemoryLayout<iopmem_namespace_destroy>.size == 232)
+        #expect(MemoryLayout<iopmem_label_area>.size == 208)
+        #expect(MemoryLayout<iopmem_label_write>.size == 224)
+        #expect(MemoryLayout<iopmem_error_injection>.size == 240)
     }
 
     @Test("ioctl numbers are those that were published, for ever")
@@ -34,6 +37,9 @@ struct ABILayoutTests {
         #expect(iopmem_ioc_retire_device == 0xba03)
         #expect(iopmem_ioc_create_namespace == 0xba10)
         #expect(iopmem_ioc_destroy_namespace == 0xba11)
+        #expect(iopmem_ioc_set_label_area == 0xba12)
+        #expect(iopmem_ioc_write_labels == 0xba13)
+        #expect(iopmem_ioc_inject_error == 0xba20)
     }
 
     @Test("flags are single bits that no other flag of the same struct has")
@@ -128,6 +134,27 @@ struct ABILayoutTests {
             field(\iopmem_namespace_destroy.uuid, "iopmem_namespace_destroy.uuid"),
             field(\iopmem_namespace_destroy.wipes, "iopmem_namespace_destroy.wipes"),
             field(\iopmem_namespace_destroy.reason, "iopmem_namespace_destroy.reason"),
+            whole(iopmem_label_area.self, "iopmem_label_area"),
+            field(\iopmem_label_area.size, "iopmem_label_area.size"),
+            field(\iopmem_label_area.flags, "iopmem_label_area.flags"),
+            field(\iopmem_label_area.length, "iopmem_label_area.length"),
+            field(\iopmem_label_area.reason, "iopmem_label_area.reason"),
+            whole(iopmem_label_write.self, "iopmem_label_write"),
+            field(\iopmem_label_write.size, "iopmem_label_write.size"),
+            field(\iopmem_label_write.flags, "iopmem_label_write.flags"),
+            field(\iopmem_label_write.offset, "iopmem_label_write.offset"),
+            field(\iopmem_label_write.length, "iopmem_label_write.length"),
+            field(\iopmem_label_write.data, "iopmem_label_write.data"),
+            field(\iopmem_label_write.reason, "iopmem_label_write.reason"),
+            whole(iopmem_error_injection.self, "iopmem_error_injection"),
+            field(\iopmem_error_injection.size, "iopmem_error_injection.size"),
+            field(\iopmem_error_injection.flags, "iopmem_error_injection.flags"),
+            field(\iopmem_error_injection.id, "iopmem_error_injection.id"),
+            field(\iopmem_error_injection.reserved, "iopmem_error_injection.reserved"),
+            field(\iopmem_error_injection.uuid, "iopmem_error_injection.uuid"),
+            field(\iopmem_error_injection.offset, "iopmem_error_injection.offset"),
+            field(\iopmem_error_injection.length, "iopmem_error_injection.length"),
+            field(\iopmem_error_injection.reason, "iopmem_error_injection.reason"),
         ]
     }
 }

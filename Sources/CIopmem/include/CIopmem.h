@@ -17,6 +17,9 @@ static const unsigned long iopmem_ioc_get_bind_result = IOPMEM_IOC_GET_BIND_RESU
 static const unsigned long iopmem_ioc_retire_device = IOPMEM_IOC_RETIRE_DEVICE;
 static const unsigned long iopmem_ioc_create_namespace = IOPMEM_IOC_CREATE_NAMESPACE;
 static const unsigned long iopmem_ioc_destroy_namespace = IOPMEM_IOC_DESTROY_NAMESPACE;
+static const unsigned long iopmem_ioc_set_label_area = IOPMEM_IOC_SET_LABEL_AREA;
+static const unsigned long iopmem_ioc_write_labels = IOPMEM_IOC_WRITE_LABELS;
+static const unsigned long iopmem_ioc_inject_error = IOPMEM_IOC_INJECT_ERROR;
 
 static const __u32 iopmem_device_bind_f_force = IOPMEM_DEVICE_BIND_F_FORCE;
 static const __u32 iopmem_device_retire_f_revoke = IOPMEM_DEVICE_RETIRE_F_REVOKE;
@@ -26,6 +29,7 @@ static const __u32 iopmem_namespace_destroy_f_revoke = IOPMEM_NAMESPACE_DESTROY_
 static const __u32 iopmem_namespace_destroy_f_zero = IOPMEM_NAMESPACE_DESTROY_F_ZERO;
 
 static const __u64 iopmem_align = IOPMEM_ALIGN;
+static const __u64 iopmem_max_label_write = IOPMEM_MAX_LABEL_WRITE;
 
 // Linux calls that Swift's Glibc module does not declare. A negative errno on
 // failure; the descriptors are closed on exec.

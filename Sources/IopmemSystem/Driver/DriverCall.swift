@@ -15,6 +15,9 @@ extension iopmem_bind_result: DriverArgument {}
 extension iopmem_device_retire: DriverArgument {}
 extension iopmem_namespace_create: DriverArgument {}
 extension iopmem_namespace_destroy: DriverArgument {}
+extension iopmem_label_area: DriverArgument {}
+extension iopmem_label_write: DriverArgument {}
+extension iopmem_error_injection: DriverArgument {}
 
 /// Makes one ioctl of ours, with the size filled in, and returns what came back.
 ///

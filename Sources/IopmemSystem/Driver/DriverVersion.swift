@@ -34,6 +34,8 @@ public enum DriverNumber {
     public static let maxWipes = Int(IOPMEM_MAX_WIPES)
     /// Every BAR may become a region.
     public static let allBars = UInt8(IOPMEM_BAR_MASK_ALL)
+    /// The most bytes that one write to a label area can have.
+    public static let maxLabelWrite = Int(iopmem_max_label_write)
     /// How many BARs a verdict covers.
     public static let bars = Int(IOPMEM_BARS)
 
@@ -46,6 +48,21 @@ public enum DriverNumber {
         case "raw": UInt32(IOPMEM_MODE_RAW)
         default: nil
         }
+    }
+
+    /// The word for a mode's number, nil for one that the ABI does not have.
+    public static func modeWord(_ number: UInt32) -> String? {
+        ["fsdax", "devdax", "p2pdma", "raw"].first { mode($0) == number }
+    }
+
+    /// The word for a map's number; nil for 0, which is none, and for others.
+    public static func mapWord(_ number: UInt32) -> String? {
+        ["mem", "dev"].first { map($0) == number }
+    }
+
+    /// The word for a kind of media's number.
+    public static func mediaWord(_ number: UInt32) -> String? {
+        ["volatile", "persistent"].first { media($0).map(UInt32.init) == number }
     }
 
     /// The number of a map; 0 is the ABI's "none".

@@ -4,7 +4,7 @@ public import SystemPackage
 
 /// /dev/iopmemN: a region's bytes, and the making and unmaking of namespaces.
 public struct RegionNode: ~Copyable {
-    private let node: OwnedDescriptor
+    let node: OwnedDescriptor
 
     /// Opens the node at `path`; only root can.
     public init(path: String) throws(Errno) {
