@@ -14,7 +14,7 @@ release := swift build -c release --static-swift-stdlib --scratch-path .build-re
 products := .build-release/release
 
 .DEFAULT_GOAL := help
-.PHONY: help demo shell test build lab module modules fmt check install uninstall \
+.PHONY: help demo shell test soak build lab module modules fmt check install uninstall \
 	install-module clean bootstrap
 
 help: ## Say what there is to make
@@ -33,6 +33,9 @@ shell: bootstrap lab ## Boot a simulated memory card and give a prompt (KERNEL_S
 
 test: ## Run every test, with and without virtual machines
 	@Tests/run.sh
+
+soak: bootstrap lab ## Cut the power under load, again and again (CUTS=50 SEED=…)
+	@$(products)/iopmem-lab soak $(if $(CUTS),--cuts $(CUTS)) $(if $(SEED),--seed $(SEED))
 
 build: ## Build iopmemctl
 	@echo 'build: iopmemctl' >&2

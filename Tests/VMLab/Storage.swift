@@ -11,6 +11,24 @@ public struct Storage: Sendable {
     /// Bytes of an NVMe drive.
     public static let driveSize = 64 << 20
 
+    /// Files that outlive their machine, so that another can be powered on with them; see
+    /// ``remove()``.
+    public static func lasting(_ name: String) throws -> Storage {
+        let folder = Layout.cache.appending("run").appending("\(name)-\(getpid())-storage")
+        try Files.makeDirectory(folder)
+        return Storage(folder: folder)
+    }
+
+    /// Deletes the files.
+    public func remove() {
+        for name in Files.names(in: folder) { unlink(folder.appending(name).string) }
+        rmdir(folder.string)
+    }
+
+    /// What the guest of a machine with ``Topology/hasLedger`` has written to its ledger. A line that
+    /// the guest's write call has returned from is in there, whatever then happens to the machine.
+    public var ledger: FilePath { folder.appending("ledger") }
+
     /// The file that is a card's memory.
     public func card(_ name: String) -> FilePath { folder.appending("\(name).memory") }
 

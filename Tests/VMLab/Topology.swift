@@ -14,6 +14,9 @@ public struct Topology: Sendable {
     public var processor = "max"
     /// MiB of RAM.
     public var memory = 2048
+    /// A port, `/dev/virtio-ports/iopmem.ledger`, whose lines go to ``Storage/ledger``. Each machine
+    /// begins a new one.
+    public var hasLedger = false
     /// More for the kernel's command line.
     public var kernelArguments: [String] = []
 
@@ -26,6 +29,13 @@ public struct Topology: Sendable {
     public func translatingDMA() -> Topology {
         var copy = self
         copy.translatesDMA = true
+        return copy
+    }
+
+    /// The same machine with a ledger.
+    public func withLedger() -> Topology {
+        var copy = self
+        copy.hasLedger = true
         return copy
     }
 
@@ -84,6 +94,14 @@ public struct Topology: Sendable {
         var builder = ArgumentBuilder(storage: storage)
         if translatesDMA { builder.add("-device", "intel-iommu,intremap=off") }
         builder.add("-cpu", processor)
+        if hasLedger {
+            // The guest's write returns once the line is in the file, not before.
+            builder.add("-global", "virtio-serial-pci.ioeventfd=off")
+            builder.add("-chardev", "file,id=iopmem-ledger,path=\(storage.ledger)")
+            builder.add(
+                "-device",
+                "virtserialport,bus=iopmem-serial.0,chardev=iopmem-ledger,name=iopmem.ledger")
+        }
         // Slots below 16 are left to what virtme-ng adds.
         for (index, node) in nodes.enumerated() {
             builder.place(node, at: "bus=pcie.0,addr=\(String(16 + index, radix: 16))")

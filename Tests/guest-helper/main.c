@@ -15,6 +15,9 @@
 //   iopmem-guest transfer in|out DRIVE FILE LENGTH
 //       One O_DIRECT read of DRIVE into a shared mapping of FILE, or one write
 //       from there. With "ram" as FILE, to or from anonymous memory.
+//
+// and, each described where it is: sync and map-sync (sync.c), records
+// (records.c), replay (replay.c).
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -27,8 +30,9 @@
 #include <unistd.h>
 
 #include "../../kmod/include/uapi/linux/iopmem.h"
+#include "guest.h"
 
-static int fail(const char *what)
+int fail(const char *what)
 {
 	fprintf(stderr, "iopmem-guest: %s: %s\n", what, strerror(errno));
 	return 1;
@@ -213,6 +217,12 @@ int main(int argc, char **argv)
 		return stream(argv[2], argv[3]);
 	if (argc == 6 && !strcmp(argv[1], "transfer"))
 		return transfer(argv + 2);
+	if (argc >= 2 && (!strcmp(argv[1], "sync") || !strcmp(argv[1], "map-sync")))
+		return sync_command(argc - 1, argv + 1);
+	if (argc >= 2 && !strcmp(argv[1], "records"))
+		return records_command(argc - 2, argv + 2);
+	if (argc >= 2 && !strcmp(argv[1], "replay"))
+		return replay_command(argc - 2, argv + 2);
 	fprintf(stderr, "iopmem-guest: wrong arguments\n");
 	return 64;
 }

@@ -9,5 +9,8 @@ struct IopmemLab: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "iopmem-lab",
         abstract: "Virtual machines with simulated PCIe memory cards.",
-        subcommands: [Demo.self, Shell.self, Run.self, Prepare.self, Kernels.self])
+        subcommands: [
+            Demo.self, Shell.self, Run.self, Prepare.self, Soak.self,
+            Kernels.self,
+        ])
 }

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the parts of iopmem-guest share. */
+#ifndef IOPMEM_GUEST_H
+#define IOPMEM_GUEST_H
+
+/* Prints what failed and errno's text to stderr; returns 1, an exit status. */
+int fail(const char *what);
+
+/* Each returns an exit status and gets what follows its name. */
+int sync_command(int argc, char **argv);
+int records_command(int argc, char **argv);
+int replay_command(int argc, char **argv);
+
+#endif
