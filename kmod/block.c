@@ -5,9 +5,17 @@
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>
+#include <linux/compat.h>
 #include <linux/module.h>
+#include <linux/ptrace.h>
+#include <linux/sched.h>
+#include <asm/syscall.h>
+#include <asm/unistd.h>
 
 #include "iopmem.h"
+
+/* swapon's number in the 32-bit table (arch/x86/entry/syscalls/syscall_32.tbl). */
+#define IOPMEM_COMPAT_SWAPON	87
 
 /*
  * A segment may be many contiguous pages: without highmem, which no machine with
@@ -15,10 +23,13 @@
  */
 static blk_status_t do_segments(struct iopmem_namespace *ns, struct bio *bio)
 {
+	u64 offset = bio->bi_iter.bi_sector << SECTOR_SHIFT;
 	bool write = op_is_write(bio_op(bio));
 	struct bvec_iter iter;
 	struct bio_vec bv;
 
+	if (!write && iopmem_media_bad(ns, offset, bio->bi_iter.bi_size, NULL))
+		return BLK_STS_IOERR;
 	bio_for_each_bvec(bv, bio, iter) {
 		void *bar = ns->base + (iter.bi_sector << SECTOR_SHIFT);
 		void *pages = bvec_virt(&bv);
@@ -31,6 +42,7 @@ static blk_status_t do_segments(struct iopmem_namespace *ns, struct bio *bio)
 	if (write) {
 		/* Whoever is told of the completion, on any CPU, reads what was written. */
 		wmb();
+		iopmem_media_written(ns, offset, bio->bi_iter.bi_size);
 		return BLK_STS_OK;
 	}
 	/* What was read may have come from nobody. Writes are asked about at the flush. */
@@ -39,13 +51,15 @@ static blk_status_t do_segments(struct iopmem_namespace *ns, struct bio *bio)
 
 static blk_status_t do_bio(struct iopmem_namespace *ns, struct bio *bio)
 {
+	u64 offset = bio->bi_iter.bi_sector << SECTOR_SHIFT;
+
 	switch (bio_op(bio)) {
 	case REQ_OP_READ:
 	case REQ_OP_WRITE:
 		return do_segments(ns, bio);
 	case REQ_OP_WRITE_ZEROES:
-		iopmem_zero(ns->base + (bio->bi_iter.bi_sector << SECTOR_SHIFT),
-			    bio->bi_iter.bi_size);
+		iopmem_zero(ns->base + offset, bio->bi_iter.bi_size);
+		iopmem_media_written(ns, offset, bio->bi_iter.bi_size);
 		return BLK_STS_OK;
 	default:
 		return BLK_STS_NOTSUPP;
@@ -63,6 +77,13 @@ static void iopmem_submit_bio(struct bio *bio)
 		bio_io_error(bio);
 		return;
 	}
+	/* A swap file, or swap on something stacked on us: the pages stay in RAM. */
+	if (unlikely(bio->bi_opf & REQ_SWAP && op_is_write(bio_op(bio)))) {
+		dev_err_ratelimited(&ns->dev, "swap is refused: the card may go at any time\n");
+		bio->bi_status = BLK_STS_NOTSUPP;
+		bio_endio(bio);
+		return;
+	}
 	if (account)
 		start = bio_start_io_acct(bio);
 	if (bio->bi_opf & REQ_PREFLUSH && iopmem_flush(ns))
@@ -76,16 +97,34 @@ static void iopmem_submit_bio(struct bio *bio)
 	bio_endio(bio);
 }
 
+/*
+ * Is this open part of swapon(2)? The block layer does not tell what a disk is
+ * opened for, and a refusal later, when pages are written out, is too late for
+ * whoever counted on the swap space.
+ */
+static bool iopmem_in_swapon(void)
+{
+	int call;
+
+	if (current->flags & (PF_KTHREAD | PF_IO_WORKER))
+		return false;
+	call = syscall_get_nr(current, task_pt_regs(current));
+	return call == (in_compat_syscall() ? IOPMEM_COMPAT_SWAPON : __NR_swapon);
+}
+
 static IOPMEM_DISK_OPEN(iopmem_open)
 {
 	struct iopmem_namespace *ns = iopmem_opened_disk(opened)->private_data;
 	int error = 0;
 
+	if (iopmem_in_swapon()) {
+		dev_err_ratelimited(&ns->dev, "swap is refused: the card may go at any time\n");
+		return -EOPNOTSUPP;
+	}
 	spin_lock(&ns->open_lock);
 	if (ns->state == IOPMEM_ENABLED) {
 		ns->openers++;
-		get_task_comm(ns->opener, current);
-		ns->opener_pid = task_tgid_nr(current);
+		iopmem_user_opened(ns);
 	} else {
 		error = -ENXIO;
 	}
@@ -99,6 +138,7 @@ static IOPMEM_DISK_RELEASE(iopmem_release)
 
 	spin_lock(&ns->open_lock);
 	ns->openers--;
+	iopmem_user_closed(ns);
 	spin_unlock(&ns->open_lock);
 }
 
@@ -142,6 +182,7 @@ int iopmem_block_add(struct iopmem_namespace *ns)
 	strscpy(disk->disk_name, dev_name(&ns->dev), sizeof(disk->disk_name));
 	disk->fops = &iopmem_block_fops;
 	disk->private_data = ns;
+	disk->bb = &ns->badblocks;
 	set_capacity(disk, ns->size >> SECTOR_SHIFT);
 	ns->disk = disk;
 

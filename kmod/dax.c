@@ -21,18 +21,27 @@ static long iopmem_direct_access(struct dax_device *dax, pgoff_t pgoff, long nr_
 {
 	struct iopmem_namespace *ns = dax_get_private(dax);
 	struct iopmem_device *idev = ns->region->idev;
-	u64 offset = PFN_PHYS(pgoff);
+	u64 offset = PFN_PHYS(pgoff), end = ns->size;
 
-	if (offset >= ns->size)
+	if (offset >= end)
 		return -ERANGE;
+	/* A write may go over bad blocks, and makes them good: iopmem_recovery_write(). */
+	if (mode != DAX_RECOVERY_WRITE &&
+	    unlikely(iopmem_media_bad(ns, offset, min_t(u64, PFN_PHYS(nr_pages), end - offset),
+				      &end))) {
+		end = PAGE_ALIGN_DOWN(end);
+		if (end == offset)
+			return IOPMEM_DAX_POISONED;
+	}
 	if (unlikely(READ_ONCE(idev->paused)) &&
 	    wait_event_killable(idev->resumed, !READ_ONCE(idev->paused)))
 		return -EINTR;
+	iopmem_user_reached(ns);
 	if (kaddr)
 		*kaddr = ns->base + offset;
 	if (pfn)
 		*pfn = iopmem_phys_to_pfn(iopmem_namespace_start(ns) + offset);
-	return PHYS_PFN(ns->size - offset);
+	return PHYS_PFN(end - offset);
 }
 
 static int iopmem_zero_page_range(struct dax_device *dax, pgoff_t pgoff, size_t nr_pages)
@@ -40,24 +49,54 @@ static int iopmem_zero_page_range(struct dax_device *dax, pgoff_t pgoff, size_t 
 	struct iopmem_namespace *ns = dax_get_private(dax);
 
 	iopmem_zero(ns->base + PFN_PHYS(pgoff), PFN_PHYS(nr_pages));
+	iopmem_media_written(ns, PFN_PHYS(pgoff), PFN_PHYS(nr_pages));
 	return 0;
+}
+
+/* write() over bad blocks: whole pages only, as what is not written would stay bad. */
+static size_t iopmem_recovery_write(struct dax_device *dax, pgoff_t pgoff, void *addr,
+				    size_t bytes, struct iov_iter *iter)
+{
+	struct iopmem_namespace *ns = dax_get_private(dax);
+	u64 offset = PFN_PHYS(pgoff);
+	size_t done;
+
+	if (!iopmem_media_bad(ns, offset, bytes, NULL))
+		return _copy_from_iter_flushcache(addr, bytes, iter);
+	if (!PAGE_ALIGNED(addr) || !PAGE_ALIGNED(bytes)) {
+		dev_warn_ratelimited(&ns->dev,
+				     "a write of %zu bytes over bad blocks is not of whole pages\n",
+				     bytes);
+		return 0;
+	}
+	done = _copy_from_iter_flushcache(addr, bytes, iter);
+	iopmem_media_written(ns, offset, done);
+	return done;
 }
 
 static const struct dax_operations iopmem_dax_ops = {
 	.direct_access		= iopmem_direct_access,
 	.zero_page_range	= iopmem_zero_page_range,
+	.recovery_write		= iopmem_recovery_write,
 };
 
+/* The file system knows whose data it was. */
+int iopmem_dax_tell_holder(struct iopmem_namespace *ns, u64 offset, u64 n, int flags)
+{
+	if (!ns->dax)
+		return -EOPNOTSUPP;
+	return dax_holder_notify_failure(ns->dax, offset, n, flags);
+}
+
+/* Poison was found. What the file system cannot handle, the kernel does. */
 static int iopmem_memory_failure(struct dev_pagemap *pgmap, unsigned long pfn,
 				 unsigned long nr_pages, int flags)
 {
 	struct iopmem_namespace *ns = container_of(pgmap, struct iopmem_namespace, pgmap);
+	u64 offset = PFN_PHYS(pfn) - iopmem_namespace_start(ns);
 
-	if (!ns->dax)
-		return -EOPNOTSUPP;	/* no file system yet: the kernel's own handling */
-	/* Tells the file system, which knows whose data it was. */
-	return dax_holder_notify_failure(ns->dax, PFN_PHYS(pfn) - iopmem_namespace_start(ns),
-					 PFN_PHYS(nr_pages), flags);
+	iopmem_media_mark(ns, offset, PFN_PHYS(nr_pages));
+	return iopmem_dax_tell_holder(ns, offset, PFN_PHYS(nr_pages), flags);
 }
 
 static const struct dev_pagemap_ops iopmem_pagemap_ops = {

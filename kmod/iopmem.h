@@ -28,6 +28,7 @@
 #ifndef _IOPMEM_H
 #define _IOPMEM_H
 
+#include <linux/badblocks.h>
 #include <linux/blkdev.h>
 #include <linux/cdev.h>
 #include <linux/dax.h>
@@ -41,7 +42,7 @@
 #include <linux/types.h>
 #include <linux/uuid.h>
 
-#include "include/uapi/linux/iopmem.h"
+#include <linux/iopmem.h>
 
 #define IOPMEM_DRIVER_NAME	"iopmem"
 #define IOPMEM_VERSION		"0.1.0"
@@ -134,6 +135,22 @@ struct iopmem_revocation {
 	struct list_head supers;
 };
 
+#define IOPMEM_USERS	8
+
+/**
+ * struct iopmem_user - a process that uses a namespace, see users.c
+ * @comm:	its name when it last did something
+ * @pid:	0 where there is none
+ * @opens:	how often it opened the node and did not close it
+ * @reached:	it reached pages through a file system
+ */
+struct iopmem_user {
+	char comm[TASK_COMM_LEN];
+	pid_t pid;
+	unsigned int opens;
+	bool reached;
+};
+
 /**
  * struct iopmem_namespace - a slice of a region
  * @dev:	/sys/class/iopmem/iopmemNnM, parent is the region
@@ -148,8 +165,11 @@ struct iopmem_revocation {
  * @mapped:	@pgmap is live
  * @dax:	for fsdax
  * @disk:	for the block modes; holds a reference to @dev until it is freed
- * @open_lock:	protects @state, @openers, @opener, @opener_pid
+ * @open_lock:	protects @state, @openers, @users
+ * @openers:	how often the node is open
+ * @users:	who they may be, the latest first
  * @flushes:	how many flushes reached the device
+ * @badblocks:	in units of 512 bytes; the disk shows it
  * @held:	file systems held during a reset
  * @freeze:	what unfreezing the queue needs to know
  */
@@ -173,13 +193,13 @@ struct iopmem_namespace {
 	struct dax_device *dax;
 	struct gendisk *disk;
 
-	spinlock_t open_lock;	/* the next four */
+	spinlock_t open_lock;	/* the next three */
 	enum iopmem_state state;
 	unsigned int openers;
-	char opener[TASK_COMM_LEN];
-	pid_t opener_pid;
+	struct iopmem_user users[IOPMEM_USERS];
 
 	atomic64_t flushes;
+	struct badblocks badblocks;
 
 	struct iopmem_revocation held;
 	unsigned int freeze;
@@ -218,8 +238,14 @@ struct iopmem_device *iopmem_device_find(u32 domain, u8 bus, u8 devfn);
 struct iopmem_device *iopmem_device_find_retired(const struct file *owner);
 void iopmem_device_get(struct iopmem_device *idev);
 void iopmem_device_put(struct iopmem_device *idev);
+void iopmem_device_pause(struct iopmem_device *idev);
+void iopmem_device_resume(struct iopmem_device *idev, const char *event);
 int iopmem_pci_init(void);
 void iopmem_pci_exit(void);
+
+/* power.c */
+extern const struct dev_pm_ops iopmem_pm_ops;
+void iopmem_shutdown(struct pci_dev *pdev);
 
 /* region.c */
 struct iopmem_region *iopmem_region_create(struct iopmem_device *idev, int bar, u8 media,
@@ -240,9 +266,18 @@ int iopmem_namespace_create(struct iopmem_region *region, struct iopmem_namespac
 int iopmem_namespace_destroy(struct iopmem_region *region, struct iopmem_namespace_destroy *arg,
 			     const struct iopmem_range *wipes);
 int iopmem_namespace_close_doors(struct iopmem_namespace *ns, bool revoke, char *reason);
+int iopmem_namespace_inject(struct iopmem_region *region, struct iopmem_error_injection *arg);
+void iopmem_namespace_tell(struct iopmem_namespace *ns, const char *event);
 void iopmem_namespace_open_doors(struct iopmem_namespace *ns);
 void iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_range *wipes,
 			       unsigned int nr_wipes);
+
+/* users.c */
+void iopmem_user_opened(struct iopmem_namespace *ns);
+void iopmem_user_closed(struct iopmem_namespace *ns);
+void iopmem_user_reached(struct iopmem_namespace *ns);
+void iopmem_users_name(struct iopmem_namespace *ns, bool all, char *buffer, size_t n);
+const struct iopmem_user *iopmem_last_opener(const struct iopmem_namespace *ns);
 
 /* block.c */
 int iopmem_block_add(struct iopmem_namespace *ns);
@@ -256,13 +291,14 @@ void iopmem_unmap(struct iopmem_namespace *ns);
 int iopmem_dax_add(struct iopmem_namespace *ns);
 void iopmem_dax_kill(struct iopmem_namespace *ns);
 void iopmem_dax_put(struct iopmem_namespace *ns);
+int iopmem_dax_tell_holder(struct iopmem_namespace *ns, u64 offset, u64 n, int flags);
 unsigned long iopmem_busy_pages(struct iopmem_namespace *ns);
 
 /* revoke.c */
 void iopmem_revoke(struct iopmem_namespace *ns, struct iopmem_revocation *rev);
 void iopmem_revoke_finish(struct iopmem_revocation *rev);
 void iopmem_namespace_pause(struct iopmem_namespace *ns);
-void iopmem_namespace_resume(struct iopmem_namespace *ns);
+void iopmem_namespace_resume(struct iopmem_namespace *ns, const char *event);
 
 /* copy.c: CPU access to the BAR */
 void iopmem_copy_to(void *bar, const void *from, size_t n);
@@ -280,6 +316,15 @@ static inline int iopmem_selftest(void) { return 0; }
 bool iopmem_answers(const struct iopmem_device *idev);
 int iopmem_read_back(const struct iopmem_device *idev, const u64 *bar);
 int iopmem_flush(struct iopmem_namespace *ns);
+
+/* media.c: bad blocks */
+int iopmem_media_init(struct iopmem_namespace *ns);
+void iopmem_media_exit(struct iopmem_namespace *ns);
+bool iopmem_media_bad(struct iopmem_namespace *ns, u64 offset, u64 n, u64 *first);
+int iopmem_media_mark(struct iopmem_namespace *ns, u64 offset, u64 n);
+void iopmem_media_written(struct iopmem_namespace *ns, u64 offset, u64 n);
+u64 iopmem_media_count(struct iopmem_namespace *ns);
+int iopmem_media_inject(struct iopmem_namespace *ns, u64 offset, u64 n, char *reason);
 
 /* What a function's command register says: is somebody there, and decodes memory? */
 static inline bool iopmem_decodes(u16 command)

@@ -90,8 +90,14 @@ static int check_mode(const struct iopmem_namespace_create *arg, char *reason)
 		return 0;
 	}
 	if (arg->map == IOPMEM_MAP_DEV)
-		return iopmem_refuse(reason, -EOPNOTSUPP, "driver " IOPMEM_VERSION
-				     " cannot keep struct pages on the device");
+		/*
+		 * Struct pages are counted with locked read-modify-writes. On
+		 * memory that is not cached those become locked PCIe reads,
+		 * which an endpoint must answer as an unsupported request (PCIe
+		 * Base Specification, "Locked Transactions"): counts of all ones.
+		 */
+		return iopmem_refuse(reason, -EOPNOTSUPP,
+				     "struct pages cannot live on the device: the kernel counts them with locked accesses, which PCIe endpoints do not serve (use map mem)");
 	if (arg->map != IOPMEM_MAP_MEM)
 		return iopmem_refuse(reason, -EINVAL, "unknown map %u", arg->map);
 	return 0;
@@ -229,7 +235,8 @@ static struct iopmem_namespace *alloc_namespace(struct iopmem_region *region,
 	ns->dev.type = &iopmem_namespace_type;
 	ns->dev.parent = &region->dev;
 	get_device(&region->dev);	/* put by the device's release */
-	if (dev_set_name(&ns->dev, "%sn%u", dev_name(&region->dev), ns->id)) {
+	if (iopmem_media_init(ns) ||
+	    dev_set_name(&ns->dev, "%sn%u", dev_name(&region->dev), ns->id)) {
 		put_device(&ns->dev);
 		return NULL;
 	}
@@ -305,6 +312,14 @@ out_ns:
 	return error;
 }
 
+/* A "change" event; @event is one of the IOPMEM_EVENT=... of the ABI. */
+void iopmem_namespace_tell(struct iopmem_namespace *ns, const char *event)
+{
+	char *environment[] = { (char *)event, NULL };
+
+	kobject_uevent_env(&ns->dev.kobj, KOBJ_CHANGE, environment);
+}
+
 /**
  * iopmem_namespace_close_doors - nobody can begin to use it any more
  * @ns:		the namespace
@@ -317,19 +332,23 @@ out_ns:
  */
 int iopmem_namespace_close_doors(struct iopmem_namespace *ns, bool revoke, char *reason)
 {
+	char users[IOPMEM_REASON_LEN / 2];
 	unsigned long busy;
 	int error = 0;
 
 	spin_lock(&ns->open_lock);
 	if (ns->openers && !revoke)
-		error = iopmem_refuse(reason, -EBUSY,
-				      "%s is open or mounted (%u times, last by %s[%d])",
-				      dev_name(&ns->dev), ns->openers, ns->opener, ns->opener_pid);
+		error = -EBUSY;
 	else
 		WRITE_ONCE(ns->state, IOPMEM_DYING);
 	spin_unlock(&ns->open_lock);
-	if (error || revoke)
-		return error;
+	if (error) {
+		iopmem_users_name(ns, false, users, sizeof(users));
+		return iopmem_refuse(reason, error, "%s is open or mounted (%u times, last by %s)",
+				     dev_name(&ns->dev), READ_ONCE(ns->openers), users);
+	}
+	if (revoke)
+		return 0;
 
 	/* A pin can outlive the file system through which it was taken. */
 	busy = iopmem_busy_pages(ns);
@@ -363,7 +382,7 @@ void iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_
 	struct iopmem_revocation revocation;
 	unsigned int i;
 
-	kobject_uevent(&ns->dev.kobj, KOBJ_CHANGE);
+	iopmem_namespace_tell(ns, "IOPMEM_EVENT=dying");
 	iopmem_dax_kill(ns);
 	iopmem_revoke(ns, &revocation);
 	WRITE_ONCE(ns->state, IOPMEM_REVOKED);
@@ -387,12 +406,56 @@ void iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_
 	put_device(&ns->dev);
 }
 
+/* By number, with the UUID that the caller believes it to have. */
+static int find_namespace(struct iopmem_region *region, u32 id, const u8 *uuid,
+			  struct iopmem_namespace **found, char *reason)
+{
+	struct iopmem_namespace *ns;
+
+	list_for_each_entry(ns, &region->namespaces, entry) {
+		if (ns->id != id)
+			continue;
+		if (memcmp(&ns->uuid, uuid, IOPMEM_UUID_LEN))
+			return iopmem_refuse(reason, -ESTALE, "%s has another UUID: %pUb",
+					     dev_name(&ns->dev), &ns->uuid);
+		*found = ns;
+		return 0;
+	}
+	return iopmem_refuse(reason, -ENOENT, "%s has no namespace %u", dev_name(&region->dev),
+			     id);
+}
+
+int iopmem_namespace_inject(struct iopmem_region *region, struct iopmem_error_injection *arg)
+{
+	struct iopmem_namespace *ns;
+	int error;
+
+	if (arg->flags || arg->reserved)
+		return iopmem_refuse(arg->reason, -EINVAL,
+				     "flags and reserved fields must be zero");
+	if (!arg->length || arg->offset % SECTOR_SIZE || arg->length % SECTOR_SIZE)
+		return iopmem_refuse(arg->reason, -EINVAL,
+				     "offset %llu and length %llu are not multiples of %d, or the length is 0",
+				     arg->offset, arg->length, SECTOR_SIZE);
+	error = iopmem_region_usable(region, arg->reason);
+	if (error)
+		return error;
+	error = find_namespace(region, arg->id, arg->uuid, &ns, arg->reason);
+	if (error)
+		return error;
+	if (arg->offset > ns->size || arg->length > ns->size - arg->offset)
+		return iopmem_refuse(arg->reason, -ERANGE,
+				     "offset %llu and length %llu reach beyond the %llu bytes of %s",
+				     arg->offset, arg->length, ns->size, dev_name(&ns->dev));
+	return iopmem_media_inject(ns, arg->offset, arg->length, arg->reason);
+}
+
 int iopmem_namespace_destroy(struct iopmem_region *region, struct iopmem_namespace_destroy *arg,
 			     const struct iopmem_range *wipes)
 {
 	const u32 known = IOPMEM_NAMESPACE_DESTROY_F_REVOKE | IOPMEM_NAMESPACE_DESTROY_F_ZERO;
-	struct iopmem_namespace *ns = NULL, *each;
 	struct iopmem_range all = {};
+	struct iopmem_namespace *ns;
 	int error;
 	u32 i;
 
@@ -402,15 +465,9 @@ int iopmem_namespace_destroy(struct iopmem_region *region, struct iopmem_namespa
 	error = iopmem_region_usable(region, arg->reason);
 	if (error)
 		return error;
-	list_for_each_entry(each, &region->namespaces, entry)
-		if (each->id == arg->id)
-			ns = each;
-	if (!ns)
-		return iopmem_refuse(arg->reason, -ENOENT, "%s has no namespace %u",
-				     dev_name(&region->dev), arg->id);
-	if (memcmp(&ns->uuid, arg->uuid, sizeof(arg->uuid)))
-		return iopmem_refuse(arg->reason, -ESTALE, "%s has another UUID: %pUb",
-				     dev_name(&ns->dev), &ns->uuid);
+	error = find_namespace(region, arg->id, arg->uuid, &ns, arg->reason);
+	if (error)
+		return error;
 	for (i = 0; i < arg->nr_wipes; i++)
 		if (wipes[i].offset > ns->size || wipes[i].length > ns->size - wipes[i].offset)
 			return iopmem_refuse(arg->reason, -ERANGE,

@@ -239,7 +239,8 @@ out_report:
 	return error;
 }
 
-static void pause_device(struct iopmem_device *idev)
+/* I/O waits until iopmem_device_resume(). */
+void iopmem_device_pause(struct iopmem_device *idev)
 {
 	struct iopmem_namespace *ns;
 	int bar;
@@ -255,8 +256,14 @@ static void pause_device(struct iopmem_device *idev)
 	mutex_unlock(&idev->lock);
 }
 
-/* Backwards: a frozen queue changes the task's allocation flags, and gives them back. */
-static void resume_device(struct iopmem_device *idev)
+/**
+ * iopmem_device_resume - I/O goes on
+ * @idev:	paused or not
+ * @event:	what the namespaces' uevents say, or NULL: nobody is told
+ *
+ * Backwards: a frozen queue changes the task's allocation flags, and gives them back.
+ */
+void iopmem_device_resume(struct iopmem_device *idev, const char *event)
 {
 	struct iopmem_namespace *ns;
 	int bar;
@@ -270,23 +277,32 @@ static void resume_device(struct iopmem_device *idev)
 
 			if (!region)
 				continue;
-			atomic_inc(&region->resets);
 			list_for_each_entry_reverse(ns, &region->namespaces, entry)
-				iopmem_namespace_resume(ns);
+				iopmem_namespace_resume(ns, event);
 		}
 	}
 	mutex_unlock(&idev->lock);
 }
 
-/* A function reset: I/O waits while it lasts (drivers/pci/pci.c, pci_reset_function()). */
+static void resume_after_reset(struct iopmem_device *idev)
+{
+	int bar;
+
+	for (bar = 0; bar < IOPMEM_BARS; bar++)
+		if (idev->regions[bar])
+			atomic_inc(&idev->regions[bar]->resets);
+	iopmem_device_resume(idev, "IOPMEM_EVENT=reset");
+}
+
+/* A function reset: I/O waits while it lasts (pci_reset_function()). */
 static void iopmem_reset_prepare(struct pci_dev *pdev)
 {
-	pause_device(pci_get_drvdata(pdev));
+	iopmem_device_pause(pci_get_drvdata(pdev));
 }
 
 static void iopmem_reset_done(struct pci_dev *pdev)
 {
-	resume_device(pci_get_drvdata(pdev));
+	resume_after_reset(pci_get_drvdata(pdev));
 }
 
 /* Documentation/PCI/pci-error-recovery.rst */
@@ -296,7 +312,7 @@ static pci_ers_result_t iopmem_error_detected(struct pci_dev *pdev, pci_channel_
 	case pci_channel_io_normal:
 		return PCI_ERS_RESULT_CAN_RECOVER;
 	case pci_channel_io_frozen:
-		pause_device(pci_get_drvdata(pdev));
+		iopmem_device_pause(pci_get_drvdata(pdev));
 		return PCI_ERS_RESULT_NEED_RESET;
 	default:
 		return PCI_ERS_RESULT_DISCONNECT;
@@ -311,7 +327,7 @@ static pci_ers_result_t iopmem_slot_reset(struct pci_dev *pdev)
 
 static void iopmem_error_resume(struct pci_dev *pdev)
 {
-	resume_device(pci_get_drvdata(pdev));
+	resume_after_reset(pci_get_drvdata(pdev));
 }
 
 static const struct pci_error_handlers iopmem_error_handlers = {
@@ -334,7 +350,7 @@ static void iopmem_remove(struct pci_dev *pdev)
 	idev->dead = true;
 	mutex_unlock(&idev->lock);
 	/* A recovery that failed ends here, with bios and faults still waiting. */
-	resume_device(idev);
+	iopmem_device_resume(idev, NULL);
 	destroy_regions(idev);
 	pci_disable_device(pdev);
 	iopmem_device_put(idev);
@@ -342,7 +358,10 @@ static void iopmem_remove(struct pci_dev *pdev)
 
 /*
  * No ids: the driver binds what it is told to, by driver_override, and never
- * takes a device because it is there.
+ * takes a device because it is there. A virtual function is a function like any
+ * other, and is removed like any other when its physical function's driver
+ * switches it off. There is no sriov_configure: the BARs of a physical function
+ * that we drive are memory, and its virtual functions stay off.
  */
 static const struct pci_device_id iopmem_ids[] = {
 	{}
@@ -353,6 +372,8 @@ static struct pci_driver iopmem_pci_driver = {
 	.id_table	= iopmem_ids,
 	.probe		= iopmem_probe,
 	.remove		= iopmem_remove,
+	.shutdown	= iopmem_shutdown,
+	.driver.pm	= pm_sleep_ptr(&iopmem_pm_ops),
 	.err_handler	= &iopmem_error_handlers,
 };
 

@@ -189,6 +189,26 @@ out:
 	return error ?: fault;
 }
 
+static long region_inject_error(struct iopmem_region *region, void __user *user)
+{
+	struct iopmem_error_injection arg;
+	int error, fault;
+	u32 size;
+
+	error = iopmem_copy_arg(&arg, sizeof(arg), IOPMEM_ERROR_INJECTION_SIZE_VER0, user, &size,
+				arg.reason);
+	if (error)
+		return error;
+	if (mutex_lock_killable(&region->idev->lock)) {
+		error = iopmem_refuse(arg.reason, -EINTR, "interrupted by a signal");
+	} else {
+		error = iopmem_namespace_inject(region, &arg);
+		mutex_unlock(&region->idev->lock);
+	}
+	fault = iopmem_return_arg(user, &arg, sizeof(arg), size);
+	return error ?: fault;
+}
+
 static long region_ioctl(struct file *file, unsigned int cmd, unsigned long value)
 {
 	struct iopmem_region *region = file->private_data;
@@ -205,6 +225,8 @@ static long region_ioctl(struct file *file, unsigned int cmd, unsigned long valu
 		return iopmem_set_label_area(region, user);
 	case IOPMEM_IOC_WRITE_LABELS:
 		return iopmem_write_labels(region, user);
+	case IOPMEM_IOC_INJECT_ERROR:
+		return region_inject_error(region, user);
 	default:
 		return -ENOTTY;
 	}

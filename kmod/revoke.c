@@ -164,17 +164,65 @@ static void walk_supers(struct iopmem_revocation *rev, inode_fn fn)
 		walk_dax_inodes(held->sb, fn);
 }
 
+/*
+ * File systems are found by their disk or by the pages that they map. One that
+ * is stacked (or that this kernel does not let us find by its disk) and takes
+ * its very first fault right now has no page yet. Faults hold the inode's
+ * invalidate_lock from before they look a page up until its entry is in, so
+ * taking the lock of each DAX inode once lets such a fault finish, and then its
+ * page is found.
+ */
+static void settle_inode(struct inode *inode)
+{
+	filemap_invalidate_lock(inode->i_mapping);
+	filemap_invalidate_unlock(inode->i_mapping);
+}
+
+static void settle_super(struct super_block *sb, void *unused)
+{
+	if (sb->s_bdev && blk_queue_dax(bdev_get_queue(sb->s_bdev)))
+		walk_dax_inodes(sb, settle_inode);
+}
+
+/*
+ * The file systems that put files on DAX disks (users of fs_dax_get_by_bdev()).
+ * Asking for a type loads its module, so this is only for a namespace that
+ * somebody has open and on whose disk no file system was found.
+ */
+static void settle_faults(struct iopmem_namespace *ns, struct iopmem_revocation *rev)
+{
+	static const char * const types[] = { "ext2", "ext4", "xfs" };
+	int i;
+
+	if (!READ_ONCE(ns->openers) || !list_empty(&rev->supers))
+		return;
+	for (i = 0; i < ARRAY_SIZE(types); i++) {
+		struct file_system_type *type = get_fs_type(types[i]);
+
+		if (!type)
+			continue;
+		iterate_supers_type(type, settle_super, NULL);
+		module_put(type->owner);
+	}
+}
+
+/* First after a moment, then every few seconds. */
+#define IOPMEM_FIRST_WARNING	(2 * HZ)
+#define IOPMEM_NEXT_WARNING	(5 * HZ)
+
 static void wait_until_idle(struct iopmem_namespace *ns, struct iopmem_revocation *rev)
 {
-	unsigned long since = jiffies, said = since, busy;
+	unsigned long since = jiffies, next = since + IOPMEM_FIRST_WARNING, busy;
 	unsigned int pause = 1;
+	char users[128];
 
 	while ((busy = iopmem_busy_pages(ns))) {
-		if (time_after(jiffies, said + 10 * HZ)) {
-			said = jiffies;
+		if (time_after(jiffies, next)) {
+			next = jiffies + IOPMEM_NEXT_WARNING;
+			iopmem_users_name(ns, true, users, sizeof(users));
 			dev_warn(&ns->dev,
-				 "removal waits for %lu pages that are pinned (for DMA?) since %lu s; last opened by %s[%d]\n",
-				 busy, (said - since) / HZ, ns->opener, ns->opener_pid);
+				 "removal waits since %lu s for %lu pages that are pinned (for DMA?); it was used by %s\n",
+				 (jiffies - since) / HZ, busy, users[0] ? users : "nobody known");
 		}
 		msleep(pause);
 		pause = min(pause * 2, 500u);
@@ -198,6 +246,7 @@ void iopmem_revoke(struct iopmem_namespace *ns, struct iopmem_revocation *rev)
 		return;
 
 	hold_supers_of_disk(ns, rev);
+	settle_faults(ns, rev);
 	hold_supers_of_pages(ns, rev);
 	walk_supers(rev, zap_inode);
 	wait_until_idle(ns, rev);
@@ -234,16 +283,15 @@ void iopmem_namespace_pause(struct iopmem_namespace *ns)
 		walk_supers(&ns->held, zap_inode_unlocked);
 	}
 	ns->freeze = iopmem_freeze_queue(ns->disk->queue);
+	/* Freezing took a grace period, in which faults that were on their way came through. */
+	walk_supers(&ns->held, zap_inode_unlocked);
 }
 
-/* After a reset: the contents may be gone, and listeners are told. */
-void iopmem_namespace_resume(struct iopmem_namespace *ns)
+/* The contents may be gone, and listeners are told: @event, or nothing if NULL. */
+void iopmem_namespace_resume(struct iopmem_namespace *ns, const char *event)
 {
-	char reset[] = "IOPMEM_EVENT=reset", *event[2];
-
-	event[0] = reset;
-	event[1] = NULL;
 	iopmem_unfreeze_queue(ns->disk->queue, ns->freeze);
 	iopmem_revoke_finish(&ns->held);
-	kobject_uevent_env(&ns->dev.kobj, KOBJ_CHANGE, event);
+	if (event)
+		iopmem_namespace_tell(ns, event);
 }

@@ -123,18 +123,20 @@ NAMESPACE_ATTR(cache_kernel, "%s", iopmem_cache_of(ns->base));
 NAMESPACE_ATTR(cache_user, "%s", iopmem_cache_user(ns));
 NAMESPACE_ATTR(openers, "%u", READ_ONCE(ns->openers));
 NAMESPACE_ATTR(flushes, "%lld", atomic64_read(&ns->flushes));
+NAMESPACE_ATTR(bad_blocks, "%llu", iopmem_media_count(ns));
 
 static ssize_t last_opener_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
 	struct iopmem_namespace *ns = to_iopmem_namespace(dev);
-	char comm[TASK_COMM_LEN];
-	pid_t pid;
+	const struct iopmem_user *opener;
+	struct iopmem_user user = {};
 
 	spin_lock(&ns->open_lock);
-	memcpy(comm, ns->opener, sizeof(comm));
-	pid = ns->opener_pid;
+	opener = iopmem_last_opener(ns);
+	if (opener)
+		user = *opener;
 	spin_unlock(&ns->open_lock);
-	return pid ? sysfs_emit(buf, "%s[%d]\n", comm, pid) : sysfs_emit(buf, "\n");
+	return user.pid ? sysfs_emit(buf, "%s[%d]\n", user.comm, user.pid) : sysfs_emit(buf, "\n");
 }
 static DEVICE_ATTR_RO(last_opener);
 
@@ -154,6 +156,7 @@ static struct attribute *namespace_attrs[] = {
 	&namespace_attr_cache_user.attr,
 	&namespace_attr_openers.attr,
 	&namespace_attr_flushes.attr,
+	&namespace_attr_bad_blocks.attr,
 	&dev_attr_last_opener.attr,
 	NULL,
 };
@@ -208,6 +211,7 @@ static void namespace_release(struct device *dev)
 {
 	struct iopmem_namespace *ns = to_iopmem_namespace(dev);
 
+	iopmem_media_exit(ns);
 	put_device(&ns->region->dev);
 	kfree(ns);
 }

@@ -6,10 +6,12 @@
 #ifndef _IOPMEM_COMPAT_H
 #define _IOPMEM_COMPAT_H
 
+#include <linux/badblocks.h>
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/dax.h>
 #include <linux/device.h>
+#include <linux/page-flags.h>
 #include <linux/pagemap.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
@@ -157,6 +159,45 @@ static inline struct super_block *iopmem_get_bdev_super(struct block_device *bde
 	return NULL;
 }
 #endif
+
+/* The lengths of lists of bad blocks became sector_t, and setting them bool. */
+static inline bool iopmem_badblocks_find(struct badblocks *bb, sector_t start, sector_t n,
+					 sector_t *found)
+{
+#ifdef IOPMEM_HAVE_badblocks_sector_t
+	sector_t bad;
+#else
+	int bad;
+#endif
+
+	return badblocks_check(bb, start, n, found, &bad) != 0;
+}
+
+static inline bool iopmem_badblocks_add(struct badblocks *bb, sector_t start, sector_t n)
+{
+#ifdef IOPMEM_HAVE_badblocks_sector_t
+	return badblocks_set(bb, start, n, 1);
+#else
+	return !badblocks_set(bb, start, n, 1);
+#endif
+}
+
+/* How direct_access() says that memory is poisoned, so that writes may recover it. */
+#ifdef IOPMEM_HAVE_dax_mem2blk_err
+#define IOPMEM_DAX_POISONED	(-EHWPOISON)
+#else
+#define IOPMEM_DAX_POISONED	(-EIO)
+#endif
+
+/* Was the page marked as poisoned? Not any more. */
+static inline bool iopmem_clear_hwpoison(struct page *page)
+{
+#ifdef CONFIG_MEMORY_FAILURE
+	return TestClearPageHWPoison(page);
+#else
+	return false;
+#endif
+}
 
 static inline bool iopmem_bars_mappable(const struct pci_dev *pdev)
 {
