@@ -14,7 +14,7 @@ release := swift build -c release --static-swift-stdlib --scratch-path .build-re
 products := .build-release/release
 
 .DEFAULT_GOAL := help
-.PHONY: help demo shell test soak build lab module modules fmt check install uninstall \
+.PHONY: help demo shell test test-debug soak build lab module modules fmt check install uninstall \
 	install-module clean bootstrap
 
 help: ## Say what there is to make
@@ -36,6 +36,9 @@ test: ## Run every test, with and without virtual machines
 
 soak: bootstrap lab ## Cut the power under load, again and again (CUTS=50 SEED=…)
 	@$(products)/iopmem-lab soak $(if $(CUTS),--cuts $(CUTS)) $(if $(SEED),--seed $(SEED))
+
+test-debug: ## Run every scenario in a kernel that looks for our bugs; builds it once
+	@Tests/run.sh 6.12-debug
 
 build: ## Build iopmemctl
 	@echo 'build: iopmemctl' >&2
@@ -62,9 +65,10 @@ bootstrap:
 fmt: ## Format all Swift
 	swift format --in-place --recursive --parallel Package.swift Sources Tests
 
-check: ## Lint Swift and shell
+check: bootstrap lab ## Lint Swift and shell; sparse, checkpatch, gcc's analyzer over the driver
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
 	shellcheck Tests/run.sh Tests/VMLab/agent.sh Tests/VMLab/bootstrap.sh .ci/run
+	@$(products)/iopmem-lab inspect
 
 install: build ## Install iopmemctl and its udev rules below PREFIX (/usr/local)
 	install -D -m 0755 $(products)/iopmemctl $(DESTDIR)$(PREFIX)/sbin/iopmemctl

@@ -96,7 +96,8 @@ let package = Package(
         // The virtual machine lab, and the stories told in it.
         .target(
             name: "VMLab", dependencies: [subprocess, systemPackage], path: "Tests/VMLab",
-            exclude: ["agent.sh", "boot.py", "bootstrap.sh"], swiftSettings: strict),
+            exclude: ["agent.sh", "boot.py", "bootstrap.sh", "debug.config"],
+            swiftSettings: strict),
         .executableTarget(
             name: "iopmem-lab", dependencies: ["VMLab", argumentParser, systemPackage],
             path: "Tests/iopmem-lab", swiftSettings: strict),

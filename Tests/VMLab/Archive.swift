@@ -74,8 +74,20 @@ struct Archive {
         ].flatMap { ["-o", $0] }
     }
 
+    /// The newest of a kernel, built or as its source.
+    func newest(_ kernel: Kernel) async throws -> KernelPackages {
+        guard let sourceSeries = kernel.sourceSeries else {
+            return try await newest(series: kernel.series)
+        }
+        let package = "linux-source-\(sourceSeries)"
+        let version = try await version(of: package)
+        return KernelPackages(
+            series: kernel.series, release: "\(DebianVersion(version).upstream)-debug",
+            version: version, packages: [package])
+    }
+
     /// The newest kernel of a series for ordinary machines (no cloud or real-time flavour).
-    func newest(series: String) async throws -> KernelPackages {
+    private func newest(series: String) async throws -> KernelPackages {
         let names = try await HostCommand.run(
             "apt-cache", options + ["pkgnames", "linux-"], purpose: "list kernel packages")
         let available = Set(names.split(separator: "\n").map(String.init))
@@ -144,6 +156,9 @@ public struct KernelPackages: Sendable, Hashable, Codable {
     public let version: String
     /// The packages that hold the image and its modules.
     let packages: [String]
+
+    /// Whether the archive has them as they run; else they hold the source.
+    var areBuilt: Bool { packages.allSatisfy { !$0.hasPrefix("linux-source-") } }
 }
 
 /// Where the host gets its own Debian packages from.

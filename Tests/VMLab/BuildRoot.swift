@@ -5,27 +5,44 @@ import SystemPackage
 /// A Debian release in a folder, with the compiler and the headers that a kernel's modules need.
 struct BuildRoot {
     let folder: FilePath
+    /// The name of its compiler.
+    let compiler: String
+
+    /// What a root is for. They are apart, since those who want a module need few packages.
+    enum Purpose: String {
+        /// Building the driver for the archive's kernels.
+        case modules
+        /// Building a kernel, and looking at the driver's source.
+        case tools
+    }
 
     /// Finds the root for these kernels or makes it; roots for older kernels are removed.
-    static func prepare(_ archive: Archive, kernels: [KernelPackages]) async throws -> BuildRoot {
+    static func prepare(
+        _ archive: Archive, kernels: [KernelPackages], for purpose: Purpose = .modules
+    ) async throws -> BuildRoot {
         let release = archive.release
+        let built = kernels.filter(\.areBuilt)
         let packages =
             [release.compiler, "make", "dwarves", "libelf1"]
-            + kernels.map { "linux-headers-\($0.release)" }.sorted()
+            + (purpose == .tools ? release.kernelTools : [])
+            + built.map { "linux-headers-\($0.release)" }.sorted()
         var digest = Digest()
-        for text in packages + kernels.map(\.version).sorted() { digest.add(text) }
+        for text in packages + built.map(\.version).sorted() { digest.add(text) }
         let roots = Layout.cache.appending("roots")
-        let folder = roots.appending("\(release.codename)-\(digest.hex)")
-        if Files.exists(folder) { return BuildRoot(folder: folder) }
+        let prefix = (purpose == .modules ? "" : "\(purpose)-") + "\(release.codename)-"
+        let folder = roots.appending(prefix + digest.hex)
+        let root = BuildRoot(folder: folder, compiler: release.compiler)
+        if Files.exists(folder) { return root }
 
         try Files.makeDirectory(roots)
-        for name in Files.names(in: roots) where name.hasPrefix("\(release.codename)-") {
+        for name in Files.names(in: roots) where name.hasPrefix(prefix) {
             try await remove(roots.appending(name))
         }
-        let unfinished = roots.appending("\(release.codename)-\(digest.hex).unfinished")
+        let unfinished = roots.appending("\(prefix)\(digest.hex).unfinished")
         let sources = roots.appending("\(release.codename).list")
         try Files.write(archive.sources.joined(separator: "\n") + "\n", to: sources)
-        try await Progress.during("making a Debian \(release.codename) root to build modules in") {
+        let text = purpose == .modules ? "build modules in" : "build kernels and check modules in"
+        try await Progress.during("making a Debian \(release.codename) root to \(text)") {
             do {
                 try await HostCommand.run(
                     "mmdebstrap",
@@ -37,29 +54,41 @@ struct BuildRoot {
                     ],
                     purpose: "make a Debian \(release.codename) root")
                 try Files.makeDirectory(unfinished.appending("build"))
+                try Files.makeDirectory(unfinished.appending("kernel"))
                 try Files.rename(unfinished, to: folder)
             } catch {
                 try await remove(unfinished)
                 throw error
             }
         }
-        return BuildRoot(folder: folder)
+        return root
     }
 
-    /// Runs make in the root on a folder of the host, which appears there as /build. The mounts live
-    /// in a namespace of their own and vanish with it, however this ends.
-    func make(_ arguments: [String], in source: FilePath) async throws -> HostCommand.Outcome {
+    /// Runs make in the root; see ``run(_:in:kernel:)``.
+    func make(
+        _ arguments: [String], in source: FilePath, kernel tree: FilePath? = nil
+    ) async throws -> HostCommand.Outcome {
+        try await run(["make"] + arguments, in: source, kernel: tree)
+    }
+
+    /// Runs a program in the root on a folder of the host, which appears there as /build, and another
+    /// one, such as a kernel's build tree, as /kernel. The mounts live in a namespace of their own and
+    /// vanish with it, however this ends.
+    func run(
+        _ command: [String], in source: FilePath, kernel tree: FilePath? = nil
+    ) async throws -> HostCommand.Outcome {
         let script = """
             mount -t proc proc "$1/proc"
             mount --bind "$2" "$1/build"
+            [ -z "$3" ] || mount --bind "$3" "$1/kernel"
             root=$1
-            shift 2
-            exec chroot "$root" make "$@"
+            shift 3
+            exec chroot "$root" "$@"
             """
         return try await HostCommand.attempt(
             "unshare",
             ["--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", script, "sh"]
-                + [folder.string, source.string] + arguments,
+                + [folder.string, source.string, tree?.string ?? ""] + command,
             environment: ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin"])
     }
 

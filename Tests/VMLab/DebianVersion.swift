@@ -8,6 +8,9 @@ struct DebianVersion: Comparable {
         self.text = text
     }
 
+    /// The version that those who wrote the software gave it.
+    var upstream: String { String(parts.upstream) }
+
     private var parts: (epoch: Int, upstream: Substring, revision: Substring) {
         var rest = text[...]
         var epoch = 0

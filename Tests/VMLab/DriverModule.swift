@@ -19,6 +19,8 @@ struct DriverModule {
         var digest = Digest()
         digest.add(packages.version)
         digest.add(root.folder.string)
+        // A kernel of our own can change without a new version.
+        if let tree = image.buildTree { digest.add(tree.string) }
         for file in files {
             digest.add(file)
             digest.add(try Files.read(source.pushing(FilePath(file))))
@@ -36,7 +38,7 @@ struct DriverModule {
             "rm", ["-rf", unfinished.string], purpose: "remove an unfinished module")
         try Files.makeDirectory(unfinished)
         try await Progress.during("building the driver for Linux \(packages.release)") {
-            try await build(files, of: source, for: packages, in: root, into: unfinished)
+            try await build(files, of: source, for: image, in: root, into: unfinished)
             try await assemble(image, into: unfinished)
             try Files.rename(unfinished, to: folder)
         }
@@ -50,17 +52,15 @@ struct DriverModule {
 
     /// Compiles a copy, so that kernels never see each other's objects and the checkout stays clean.
     private static func build(
-        _ files: [String], of source: FilePath, for packages: KernelPackages, in root: BuildRoot,
+        _ files: [String], of source: FilePath, for image: KernelImage, in root: BuildRoot,
         into folder: FilePath
     ) async throws {
+        let packages = image.packages
         let copy = folder.appending("build")
-        for file in files {
-            let target = copy.pushing(FilePath(file))
-            try Files.makeDirectory(target.removingLastComponent())
-            try Files.write(try Files.read(source.pushing(FilePath(file))), to: target)
-        }
+        try Self.copy(files, of: source, to: copy)
         let outcome = try await root.make(
-            ["-C", "/usr/src/linux-headers-\(packages.release)", "M=/build", "modules"], in: copy)
+            image.makeArguments(with: root.compiler) + ["M=/build", "modules"], in: copy,
+            kernel: image.buildTree)
         let complaints = warnings(in: outcome.output)
         guard outcome.succeeded, complaints.isEmpty else {
             throw LabError(
@@ -72,6 +72,14 @@ struct DriverModule {
         }
         guard Files.exists(copy.appending("iopmem.ko")) else {
             throw LabError("\(source) builds no iopmem.ko", evidence: outcome.output.lastLines(20))
+        }
+    }
+
+    static func copy(_ files: [String], of source: FilePath, to folder: FilePath) throws {
+        for file in files {
+            let target = folder.pushing(FilePath(file))
+            try Files.makeDirectory(target.removingLastComponent())
+            try Files.write(try Files.read(source.pushing(FilePath(file))), to: target)
         }
     }
 

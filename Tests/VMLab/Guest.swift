@@ -36,6 +36,8 @@ public final class Guest: Sendable {
 
     /// What `uname -r` says in there.
     public let release: String
+    /// How many times longer its commands may take; see ``Kernel/slowness``.
+    private let slowness: Int
     private let stream: ByteStream
     private let state = Mutex(State())
 
@@ -46,15 +48,17 @@ public final class Guest: Sendable {
     }
 
     /// Waits for the agent's greeting; nil when the machine ended before it came.
-    static func greet(_ stream: ByteStream) async throws -> Guest? {
+    static func greet(_ stream: ByteStream, slowness: Int) async throws -> Guest? {
         let line = try await onThread { stream.line() }
         guard let line, line.hasPrefix("ready ") else { return nil }
-        return Guest(stream, release: String(line.dropFirst("ready ".count)))
+        return Guest(
+            stream, release: String(line.dropFirst("ready ".count)), slowness: slowness)
     }
 
-    private init(_ stream: ByteStream, release: String) {
+    private init(_ stream: ByteStream, release: String, slowness: Int) {
         self.stream = stream
         self.release = release
+        self.slowness = slowness
         detach { [self] in
             while let answer = Self.answer(from: stream) {
                 state.withLock { $0.waiting.removeValue(forKey: answer.id) }?
@@ -86,11 +90,12 @@ public final class Guest: Sendable {
     ///
     /// - Parameters:
     ///   - status: The exit status that is wanted; nil for any.
-    ///   - seconds: When the guest kills it, and its status becomes 124.
+    ///   - seconds: When the guest kills it, and its status becomes 124; more in a slow kernel.
     @discardableResult
     public func run(_ script: String, status: Int? = 0, within seconds: Int = 120) async throws
         -> Outcome
     {
+        let seconds = seconds * slowness
         let outcome = try await answer(to: script, within: seconds)
         if outcome.status == 124, status != nil, status != 124 {
             throw LabError(

@@ -1,28 +1,68 @@
 // SPDX-License-Identifier: GPL-2.0
 
-/// A kernel series that the driver supports and every scenario runs on.
+import Glibc
+
+/// A kernel that scenarios run on.
 public struct Kernel: Sendable, Hashable, CustomStringConvertible {
-    /// The upstream series, as `6.12`; the lab takes the newest of it that the archive offers.
+    /// Names it: the upstream series, as `6.12`, of which the lab takes the newest that the archive
+    /// offers; with `-debug` behind it for a kernel that looks for bugs.
     public let series: String
-    /// The Debian release whose archive has it and whose compiler built it.
+    /// The Debian release whose archive has it and whose compiler builds it.
     public let release: DebianRelease
+    /// The series whose source the lab builds it from; nil where the archive has it built.
+    let sourceSeries: String?
 
     /// The series; it names the kernel in the list of tests.
     public var description: String { series }
 
     /// One more kernel is one more line.
-    public static let supported = [
+    public static let all = [
         Kernel(series: "6.1", release: .bookworm),
         Kernel(series: "6.12", release: .bookworm),
         Kernel(series: "7.2", release: .trixie),
+        Kernel(series: "6.12-debug", release: .bookworm, sourceSeries: "6.12"),
     ]
 
-    /// The supported kernel with this series.
+    /// The kernels that every scenario runs on: those that users have, or those in the environment
+    /// variable `IOPMEM_KERNELS`, separated by commas.
+    public static let supported: [Kernel] = {
+        guard let chosen = getenv("IOPMEM_KERNELS").map({ String(cString: $0) }), !chosen.isEmpty
+        else { return all.filter { !$0.looksForBugs } }
+        do {
+            return try chosen.split(separator: ",").map { try named(String($0)) }
+        } catch {
+            fatalError("IOPMEM_KERNELS=\(chosen): \(error)")
+        }
+    }()
+
+    /// The kernel with this name.
     public static func named(_ series: String) throws -> Kernel {
-        if let kernel = supported.first(where: { $0.series == series }) { return kernel }
+        if let kernel = all.first(where: { $0.series == series }) { return kernel }
         throw LabError(
             "there is no kernel \(series) in the lab",
-            remedy: "choose one of \(supported.map(\.series).joined(separator: ", "))")
+            remedy: "choose one of \(all.map(\.series).joined(separator: ", "))")
+    }
+
+    private init(series: String, release: DebianRelease, sourceSeries: String? = nil) {
+        self.series = series
+        self.release = release
+        self.sourceSeries = sourceSeries
+    }
+
+    /// Whether it is built with what finds bugs: KASAN, lockdep, kmemleak, fault injection and more.
+    public var looksForBugs: Bool { sourceSeries != nil }
+
+    /// How many times longer everything may take in it than in an ordinary kernel. Every time limit of
+    /// the lab is multiplied by it.
+    public var slowness: Int { looksForBugs ? 4 : 1 }
+
+    /// MiB of RAM that its checkers need for themselves: KASAN's shadow is an eighth of all, and each
+    /// allocation has a record.
+    var memoryOverhead: Int { looksForBugs ? 1024 : 0 }
+
+    /// For its command line. Being preemptible everywhere opens windows that races need.
+    var arguments: [String] {
+        looksForBugs ? ["preempt=full", "rcupdate.rcu_cpu_stall_timeout=\(60 * slowness)"] : []
     }
 }
 
@@ -34,6 +74,11 @@ public struct DebianRelease: Sendable, Hashable {
     let optionalSuites: [String]
     /// The compiler that built its kernels.
     let compiler: String
+    /// What building a kernel itself takes besides, and looking at the driver's source.
+    let kernelTools = [
+        "bc", "bison", "flex", "libc6-dev", "libelf-dev", "perl", "python3", "sparse", "xz-utils",
+        "zstd",
+    ]
 
     /// Debian 12.
     public static let bookworm = DebianRelease(

@@ -6,6 +6,15 @@ import SystemPackage
 struct KernelImage {
     let packages: KernelPackages
     let folder: FilePath
+    /// What modules for it are built with, where no package has that.
+    var buildTree: FilePath?
+
+    /// How make in a build root is told of this kernel.
+    func makeArguments(with compiler: String) -> [String] {
+        buildTree == nil
+            ? ["-C", "/usr/src/linux-headers-\(packages.release)"]
+            : ["-C", "/kernel", "CC=\(compiler)", "HOSTCC=\(compiler)"]
+    }
 
     /// Finds the unpacked kernel or fetches and unpacks it; older ones of the series are removed.
     static func prepare(_ packages: KernelPackages, from archive: Archive) async throws

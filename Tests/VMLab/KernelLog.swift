@@ -18,7 +18,8 @@ public struct KernelLog: Sendable {
         "stack-protector", "Kernel panic", "page allocation failure", "invoked oom-killer",
         "unregister_netdevice: waiting", "VFS: Busy inodes", "sysfs: cannot create duplicate",
         "kobject_add_internal failed", "does not have a release() function", "DEBUG_LOCKS_WARN_ON",
-        "Trying to free nonexistent resource", "segfault at",
+        "Trying to free nonexistent resource", "segfault at", "ODEBUG:", "DMA-API:",
+        "INFO: trying to register non-static key", "suspicious RCU usage",
     ]
 
     /// Lines that contain a sign and are none.
@@ -26,7 +27,9 @@ public struct KernelLog: Sendable {
         // The lab's own notes of the commands that it runs.
         "iopmem-lab:",
         // The settings of a checker, not a finding of it.
-        "kfence: initialized",
+        "kfence: initialized", "RCU lockdep checking is enabled", "DMA-API: preallocated",
+        "DMA-API: debugging enabled", "kmemleak: Kernel memory leak detector initialized",
+        "kmemleak: Automatic memory scanning thread",
         // An emulated processor that had to wait for a real one, while it booted: clocks are
         // calibrated against each other before anything of ours runs.
         "MP-BIOS bug: 8254 timer", "calibrate_delay_direct()",

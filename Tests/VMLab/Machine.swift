@@ -60,7 +60,7 @@ public final class Machine: Sendable {
                 bootable, topology, storage, folder, series: kernel.series)
             do {
                 let result = try await body(machine)
-                try await machine.finish(expecting: expecting)
+                try await machine.finish(on: kernel, expecting: expecting)
                 discard(folder)
                 return result
             } catch {
@@ -156,12 +156,18 @@ public final class Machine: Sendable {
         try Files.text(folder.appending("console.log"))
     }
 
-    private func finish(expecting announced: [String]) async throws {
+    /// QEMU's own record of what it was asked to record.
+    func trace() throws -> String {
+        try Files.text(folder.appending("nvme.trace"))
+    }
+
+    private func finish(on kernel: Kernel, expecting announced: [String]) async throws {
         var log = ""
         if process.isRunning {
+            if kernel.looksForBugs { try await findLeaks() }
             log = try await guest.run("dmesg --raw", within: 60).output
             guest.hangUp()
-            guard await process.ended(within: 60) else {
+            guard await process.ended(within: 60 * kernel.slowness) else {
                 await process.kill()
                 throw LabError(
                     "the machine did not power off", evidence: try console().lastLines(15))

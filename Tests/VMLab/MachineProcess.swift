@@ -36,7 +36,7 @@ final class MachineProcess: Sendable {
     private static let startSeconds: Int32 = 120
 
     /// How long booting may take: an emulated processor on a busy host is slow.
-    private static let bootSeconds = 240
+    private var bootSeconds: Int { 240 * bootable.kernel.slowness }
 
     init(bootable: Preparation.Bootable, topology: Topology, storage: Storage, folder: FilePath)
         throws
@@ -72,7 +72,8 @@ final class MachineProcess: Sendable {
         var arguments = [
             Layout.repository.appending("Tests/VMLab/boot.py").string,
             "--kimg", bootable.image.string, "--mods=auto", "--disable-kvm", "--force-9p",
-            "--memory", "\(topology.memory)M", "--cpus", "2", "--cwd", "/",
+            "--memory", "\(topology.memory + bootable.kernel.memoryOverhead)M", "--cpus", "2",
+            "--cwd", "/",
             "--script-sh", "exec sh '\(agent)' '\(Layout.tools)'", "--show-boot-console",
             "--verbose",
         ]
@@ -83,8 +84,8 @@ final class MachineProcess: Sendable {
             [
                 "modprobe.blacklist=\(needlessModules.joined(separator: ","))",
                 "mitigations=off", "audit=0", "log_buf_len=4M", "hung_task_panic=0",
-                "sysctl.kernel.hung_task_timeout_secs=60",
-            ] + topology.allKernelArguments
+                "sysctl.kernel.hung_task_timeout_secs=\(60 * bootable.kernel.slowness)",
+            ] + bootable.kernel.arguments + topology.allKernelArguments
         for argument in kernel { arguments += ["--kopt", argument] }
         var machine = [
             "-nodefaults",
@@ -121,21 +122,25 @@ final class MachineProcess: Sendable {
             throw failure("QEMU did not start")
         }
         let stream = ByteStream(agentEnd)
-        guard let qmp = try? await QMP(ByteStream(controlEnd)) else {
+        guard
+            let qmp = try? await QMP(
+                ByteStream(controlEnd), slowness: bootable.kernel.slowness)
+        else {
             throw failure("QEMU ended at once")
         }
         let alarm = Task {
-            for _ in 0..<Self.bootSeconds {
+            for _ in 0..<bootSeconds {
                 try await Task.sleep(for: .seconds(1))
                 if hasPanicked { break }
             }
             stream.close()
         }
         defer { alarm.cancel() }
-        guard let guest = try await Guest.greet(stream) else {
+        guard let guest = try await Guest.greet(stream, slowness: bootable.kernel.slowness)
+        else {
             throw failure(
                 isRunning
-                    ? "the guest did not come up within \(Self.bootSeconds) s"
+                    ? "the guest did not come up within \(bootSeconds) s"
                     : "the machine ended while it booted")
         }
         return assemble(guest, qmp)

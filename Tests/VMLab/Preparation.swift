@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
 import FoundationEssentials
-import Glibc
 public import SystemPackage
 
 /// Makes everything that a machine needs, and remembers it: kernels, build roots, modules.
@@ -16,6 +15,8 @@ public struct Preparation: Sendable {
 
     /// A kernel that can be booted: its packages, and the tree with its image and modules.
     public struct Bootable: Sendable {
+        /// Which one it is.
+        let kernel: Kernel
         /// The exact kernel.
         public let packages: KernelPackages
         /// Holds `boot/vmlinuz-RELEASE` and `lib/modules/RELEASE`.
@@ -29,26 +30,52 @@ public struct Preparation: Sendable {
 
     /// The exact versions of the supported kernels, newest in the archive.
     public static func versions() async throws -> [KernelPackages] {
-        try await exclusively { try await resolve().map(\.packages) }
+        try await Exclusion.preparation.during {
+            try await resolve(Kernel.supported).map(\.packages)
+        }
     }
 
     /// Prepares one kernel; only one process at a time does so.
     public func bootable(_ kernel: Kernel) async throws -> Bootable {
-        try await Self.exclusively {
-            let all = try await Self.resolve()
-            guard let entry = all.first(where: { $0.packages.series == kernel.series }) else {
-                throw LabError("the lab's record of kernels lacks \(kernel.series)")
-            }
-            let archive = Archive(known: entry.sources, of: kernel.release)
-            let image = try await KernelImage.prepare(entry.packages, from: archive)
-            guard let driver else {
-                return Bootable(packages: entry.packages, folder: image.folder)
-            }
-            let siblings = all.filter { $0.codename == kernel.release.codename }
-            let root = try await BuildRoot.prepare(archive, kernels: siblings.map(\.packages))
-            let module = try await DriverModule.prepare(source: driver, image: image, root: root)
-            return Bootable(packages: entry.packages, folder: module.folder)
+        let (archive, packages, root) = try await Exclusion.preparation.during {
+            try await Self.parts(of: kernel, for: kernel.looksForBugs ? .tools : .modules)
         }
+        let image =
+            if kernel.looksForBugs {
+                // It takes so long that whoever prepares another kernel shall not wait for it.
+                try await Exclusion.kernelBuild.during {
+                    try await KernelImage.build(packages, from: archive, in: root)
+                }
+            } else {
+                try await Exclusion.preparation.during {
+                    try await KernelImage.prepare(packages, from: archive)
+                }
+            }
+        guard let driver else {
+            return Bootable(kernel: kernel, packages: packages, folder: image.folder)
+        }
+        let module = try await Exclusion.preparation.during {
+            try await DriverModule.prepare(source: driver, image: image, root: root)
+        }
+        return Bootable(kernel: kernel, packages: packages, folder: module.folder)
+    }
+
+    /// Where a kernel comes from, and a root for work on its modules. Under the preparation's lock.
+    static func parts(
+        of kernel: Kernel, for purpose: BuildRoot.Purpose
+    ) async throws -> (Archive, KernelPackages, BuildRoot) {
+        // A root serves all kernels of its release, whichever of them is asked for.
+        let sharing = Kernel.all.filter {
+            $0.release == kernel.release && ($0 == kernel || !$0.looksForBugs)
+        }
+        let all = try await resolve(sharing)
+        guard let entry = all.first(where: { $0.packages.series == kernel.series }) else {
+            throw LabError("the lab's record of kernels lacks \(kernel.series)")
+        }
+        let archive = Archive(known: entry.sources, of: kernel.release)
+        let root = try await BuildRoot.prepare(
+            archive, kernels: all.map(\.packages), for: purpose)
+        return (archive, entry.packages, root)
     }
 
     /// What the archive offered at the time of the last look.
@@ -58,36 +85,44 @@ public struct Preparation: Sendable {
         let packages: KernelPackages
     }
 
-    private static func resolve() async throws -> [Resolved] {
+    /// These kernels' packages, in this order: from the record, or from the archive.
+    private static func resolve(_ kernels: [Kernel]) async throws -> [Resolved] {
         let record = Layout.cache.appending("kernels.json")
-        let wanted = Kernel.supported.map(\.series)
-        var known: [Resolved]?
+        var known: [Resolved] = []
         if Files.exists(record) {
             let data = Data(try Files.read(record))
-            known = try? JSONDecoder().decode([Resolved].self, from: data)
-            if known?.map(\.packages.series) != wanted { known = nil }
+            known = (try? JSONDecoder().decode([Resolved].self, from: data)) ?? []
         }
-        if let known, let age = Files.age(record), age < freshness { return known }
+        let isFresh = Files.age(record).map { $0 < freshness } ?? false
+        let wanted = kernels.map(\.series)
+        func those(of all: [Resolved]) -> [Resolved]? {
+            let found = wanted.compactMap { name in all.first { $0.packages.series == name } }
+            return found.count == wanted.count ? found : nil
+        }
+        if isFresh, let found = those(of: known) { return found }
         do {
+            // One that was asked for once is asked for again, so that no record loses it.
+            let names = Set(wanted + known.map(\.packages.series))
             let found = try await Progress.during("asking the archive for the newest kernels") {
-                try await lookUp()
+                try await lookUp(
+                    Kernel.all.filter { !$0.looksForBugs || names.contains($0.series) })
             }
             try Files.makeDirectory(Layout.cache)
             let unfinished = Layout.cache.appending("kernels.json.new")
             try Files.write([UInt8](JSONEncoder().encode(found)), to: unfinished)
             try Files.rename(unfinished, to: record)
-            return found
+            return those(of: found) ?? []
         } catch {
-            guard let known else { throw error }
+            guard let found = those(of: known) else { throw error }
             Progress.say("the archive cannot be reached; using the kernels of the last look")
-            return known
+            return found
         }
     }
 
-    private static func lookUp() async throws -> [Resolved] {
+    private static func lookUp(_ kernels: [Kernel]) async throws -> [Resolved] {
         var archives: [DebianRelease: Archive] = [:]
         var found: [Resolved] = []
-        for kernel in Kernel.supported {
+        for kernel in kernels {
             let archive: Archive
             if let opened = archives[kernel.release] {
                 archive = opened
@@ -98,31 +133,8 @@ public struct Preparation: Sendable {
             found.append(
                 Resolved(
                     codename: kernel.release.codename, sources: archive.sources,
-                    packages: try await archive.newest(series: kernel.series)))
+                    packages: try await archive.newest(kernel)))
         }
         return found
-    }
-
-    /// The tasks of this process take turns among themselves first: one that waits for the file's lock
-    /// keeps a thread, and must not keep it from the task that has the lock.
-    private static let turn = Slots(count: 1)
-
-    /// Runs while no other process prepares anything in this cache folder.
-    private static func exclusively<Result>(
-        _ body: () async throws -> Result
-    ) async throws -> Result {
-        await turn.take()
-        defer { turn.give() }
-        try Files.makeDirectory(Layout.cache)
-        let file = try FileDescriptor.open(
-            Layout.cache.appending("lock"), .readWrite, options: [.create, .closeOnExec],
-            permissions: .ownerReadWrite)
-        defer { try? file.close() }
-        if flock(file.rawValue, LOCK_EX | LOCK_NB) != 0 {
-            Progress.say("waiting for another preparation to finish")
-            let descriptor = file.rawValue
-            try await onThread { while flock(descriptor, LOCK_EX) != 0, errno == EINTR {} }
-        }
-        return try await body()
     }
 }

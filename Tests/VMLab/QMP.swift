@@ -5,6 +5,8 @@ import Synchronization
 
 /// QEMU's machine protocol: one request at a time, and events in between.
 public final class QMP: Sendable {
+    /// How many times longer the guest may take; see ``Kernel/slowness``.
+    private let slowness: Int
     private let stream: ByteStream
     private let state = Mutex(State())
 
@@ -16,7 +18,8 @@ public final class QMP: Sendable {
         var hasHungUp = false
     }
 
-    init(_ stream: ByteStream) async throws {
+    init(_ stream: ByteStream, slowness: Int) async throws {
+        self.slowness = slowness
         self.stream = stream
         guard try await onThread({ stream.line() }) != nil else {
             throw LabError("QEMU's control channel closed at once")
@@ -98,6 +101,7 @@ public final class QMP: Sendable {
 
     /// Pulls a device out: asks the guest, as the attention button does, and waits until it is gone.
     public func unplug(_ device: String, within seconds: Int = 60) async throws {
+        let seconds = seconds * slowness
         try await execute("device_del", ["id": .string(device)])
         let isGone = await event("DEVICE_DELETED", of: device, within: seconds)
         if !isGone { throw LabError("\(device) was not released by the guest within \(seconds) s") }

@@ -18,6 +18,8 @@ packages="$packages qemu-system-x86 python3 python3-venv file binutils busybox-s
 packages="$packages mmdebstrap debian-archive-keyring xz-utils zstd"
 # What the guest uses: it runs on a snapshot of this system.
 packages="$packages udev kmod e2fsprogs xfsprogs fio nvme-cli dmsetup pciutils fdisk iproute2 procps"
+# What "make check" uses outside of build roots.
+packages="$packages shellcheck"
 
 say() {
     printf 'setup: %s\n' "$*" >&2

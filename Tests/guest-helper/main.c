@@ -17,7 +17,7 @@
 //       from there. With "ram" as FILE, to or from anonymous memory.
 //
 // and, each described where it is: sync and map-sync (sync.c), records
-// (records.c), replay (replay.c).
+// (records.c), replay (replay.c), faults (faults.c), race (race.c).
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -223,6 +223,10 @@ int main(int argc, char **argv)
 		return records_command(argc - 2, argv + 2);
 	if (argc >= 2 && !strcmp(argv[1], "replay"))
 		return replay_command(argc - 2, argv + 2);
+	if (argc >= 2 && !strcmp(argv[1], "faults"))
+		return faults_command(argc - 2, argv + 2);
+	if (argc >= 2 && !strcmp(argv[1], "race"))
+		return race_command(argc - 2, argv + 2);
 	fprintf(stderr, "iopmem-guest: wrong arguments\n");
 	return 64;
 }

@@ -11,6 +11,6 @@ struct IopmemLab: AsyncParsableCommand {
         abstract: "Virtual machines with simulated PCIe memory cards.",
         subcommands: [
             Demo.self, Shell.self, Run.self, Prepare.self, Soak.self,
-            Kernels.self,
+            Kernels.self, Inspect.self,
         ])
 }
