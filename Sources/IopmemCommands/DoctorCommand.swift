@@ -26,17 +26,11 @@ public struct DoctorCommand: IopmemCommand {
     public func run(in context: Context) throws(IopmemError) {
         let report = DoctorReport(checks: try Doctor(context.host).examine(functions))
         try context.console.show(report)
-        let problems = report.checks.filter { $0.status == .problem }
-        guard problems.isEmpty else {
-            throw IopmemError(
-                .failed, problems.count == 1 ? "1 problem" : "\(problems.count) problems",
-                because: problems.map { "\($0.subject): \($0.finding)" }.joined(separator: "; "),
-                remedy: problems.first?.remedy)
-        }
+        try report.failOnProblem()
     }
 }
 
-/// Findings, as `doctor` shows them.
+/// Findings, as `doctor` and `labels check` show them.
 struct DoctorReport: Report {
     let checks: [Check]
 
@@ -54,6 +48,16 @@ struct DoctorReport: Report {
                 "\(checks.count) checks: \(count(.problem)) problems, \(count(.warning)) warnings,"
                     + " \(count(.unknown)) unknown."),
         ]
+    }
+
+    /// Exit 1 with all problems and the first one's remedy.
+    func failOnProblem() throws(IopmemError) {
+        let problems = checks.filter { $0.status == .problem }
+        guard !problems.isEmpty else { return }
+        throw IopmemError(
+            .failed, problems.count == 1 ? "1 problem" : "\(problems.count) problems",
+            because: problems.map { "\($0.subject): \($0.finding)" }.joined(separator: "; "),
+            remedy: problems.first?.remedy)
     }
 
     private func label(_ status: Check.Status) -> String {

@@ -22,8 +22,20 @@ extension [UInt8] {
         replaceSubrange(offset..<offset + limit, with: kept + padding)
     }
 
-    /// Where the first byte is that is not zero.
-    var firstNonZero: Int? { firstIndex { $0 != 0 } }
+    /// Where the first byte is that is not zero; nil if all are.
+    public var firstNonZero: Int? {
+        // By words, since a whole area has two million bytes.
+        let clear = withUnsafeBytes { bytes in
+            var offset = 0
+            while offset + 8 <= bytes.count,
+                bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self) == 0
+            {
+                offset += 8
+            }
+            return offset
+        }
+        return self[clear...].firstIndex { $0 != 0 }
+    }
 }
 
 /// Names a place as people look for it in a hex dump.

@@ -19,8 +19,8 @@ public struct Label: Equatable, Sendable {
     public var media: UInt32
     /// The namespace's number in its region, to be given again if it is free.
     public var number: UInt32
-    /// How many labels were made in this area before, plus one; 0 in a label
-    /// that is not in an area yet.
+    /// How many labels were made in this area before, plus one; 0 in a new label,
+    /// which gets its number when it is added.
     public var creation: UInt64
     /// None are defined. A reader refuses a label with unknown bits in the lower
     /// half, and takes no notice of those in the upper half.

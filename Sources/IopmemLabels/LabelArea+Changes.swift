@@ -46,11 +46,14 @@ extension LabelArea {
 
     /// The writes that put other labels in the place of all that are there, at
     /// once; damaged ones go as well.
+    ///
+    /// - Parameter overForeign: Whether an index block may be written over other
+    ///   data.
     public func replacing(
-        with labels: [Label], uuid: [UInt8]
+        with labels: [Label], uuid: [UInt8], overForeign: Bool = false
     ) throws(LabelChangeError) -> [LabelWrite] {
         let used = index.entries.indices.filter { index.entries[$0] != nil }
-        return try writes(removing: used, adding: labels, uuid: uuid)
+        return try writes(removing: used, adding: labels, uuid: uuid, overForeign: overForeign)
     }
 
     /// The writes that make a new area where none can be read.
@@ -82,9 +85,9 @@ extension LabelArea {
     }
 
     private func writes(
-        removing slots: [Int], adding labels: [Label], uuid: [UInt8]
+        removing slots: [Int], adding labels: [Label], uuid: [UInt8], overForeign: Bool = false
     ) throws(LabelChangeError) -> [LabelWrite] {
-        if case .foreign(let finding) = indexFinding { throw .foreign(finding) }
+        if !overForeign, case .foreign(let finding) = indexFinding { throw .foreign(finding) }
         var next = index
         next.uuid = uuid
         next.sequence += 1
@@ -112,8 +115,9 @@ extension LabelArea {
                 throw .full(limit: LabelFormat.labelLimit)
             }
             var entry = Entry(slot: slot, label: label)
-            entry.label.creation = index.nextCreation
-            index.nextCreation += 1
+            // A label that comes back keeps its place in the order.
+            if label.creation == 0 { entry.label.creation = index.nextCreation }
+            index.nextCreation = max(index.nextCreation, entry.label.creation &+ 1)
             let reason =
                 objection(to: label, regionSize: regionSize) ?? conflict(of: label, with: others)
             if let reason { throw .objection(Objection(entry: entry, reason: reason)) }

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
 extension LabelArea.Entry {
+    /// Whether its name follows the rule for names, and so can be shown on a
+    /// terminal.
+    public var hasPlainName: Bool { LabelArea.hasPlainName(label) }
+
     /// How a message names it: `the label scratch in slot 3`.
     public var phrase: String {
-        let name = LabelArea.hasPlainName(label) && !label.name.isEmpty ? " \(label.name)" : ""
+        let name = hasPlainName && !label.name.isEmpty ? " \(label.name)" : ""
         return "the label\(name) in slot \(slot)"
     }
 }
@@ -33,6 +37,7 @@ extension LabelArea {
             return "has no UUID"
         }
         guard hasPlainName(label) else { return "has a name that no namespace can have" }
+        guard label.creation < 1 << 63 else { return "has a counter that has run out" }
         guard label.size > 0 else { return "has no size" }
         guard label.offset.isMultiple(of: LabelFormat.align),
             label.size.isMultiple(of: LabelFormat.align)

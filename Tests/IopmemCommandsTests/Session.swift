@@ -9,6 +9,8 @@ final class Session {
     /// What is typed when something is asked; nil without a terminal.
     var answer: String?
     private(set) var output = ""
+    /// What was written to stdout without being text.
+    private(set) var bytes: [UInt8] = []
     private(set) var talk = ""
     private(set) var status: Int32 = -1
 
@@ -24,10 +26,12 @@ final class Session {
     @discardableResult
     func run(_ line: String) -> Session {
         output = ""
+        bytes = []
         talk = ""
         status = Iopmemctl.run(line.split(separator: " ").map(String.init), on: host) { format in
             var console = Console(
                 writeResult: { self.output += $0 }, writeTalk: { self.talk += $0 },
+                writeRawResult: { self.bytes += $0 },
                 ask: { _ in self.answer })
             console.format = format
             return console

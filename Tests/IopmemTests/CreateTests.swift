@@ -20,7 +20,8 @@ struct CreateTests {
         #expect(made?.size == 64 << 20)
         #expect(
             host.acts == [
-                "open control", "ask for the version", "open iopmem0", "watch",
+                "open control", "ask for the version", "open iopmem0", "lock iopmem0",
+                "read 4096 at 0", "read 4096 at 2093056", "watch",
                 "look for signatures at 0", "create 67108864 at 0", "wait for block iopmem0n1",
             ])
         #expect(host.openNodes == 0)
@@ -152,10 +153,14 @@ struct CreateTests {
         let host = try boundHost()
         host.beforeCreate = { host in
             host.beforeCreate = nil
-            let rival = Operation(on: host, telling: RecordingListener())
+            // A program that knows nothing of the lock.
+            let region = try #require(try Inventory(root: host.root).regions.first)
+            let rival = try host.openRegion(region)
+            defer { rival.close() }
             _ = try rival.create(
-                CreateRequest(
-                    device: PCIAddress(bus: 0, device: 0x10, function: 0), size: .bytes(64 << 20)))
+                NamespaceRequest(
+                    mode: 1, map: 1, offset: 0, length: 64 << 20,
+                    uuid: NamespaceUUID.random().bytes, name: ""))
         }
         #expect(try operation(host).create(request(.bytes(64 << 20)))?.offset == 64 << 20)
     }
@@ -208,7 +213,7 @@ struct CreateTests {
         }
     }
 
-    @Test("whichever step fails on a free card, the machine is as it was", arguments: 0..<14)
+    @Test("whichever step fails on a free card, the machine is as it was", arguments: 0..<17)
     func everyStep(step: Int) throws {
         let host = try SimulatedHost()
         let before = try host.tree.snapshot()
@@ -222,10 +227,10 @@ struct CreateTests {
     func numberOfSteps() throws {
         let host = try SimulatedHost()
         _ = try operation(host).create(request(.max))
-        #expect(host.acts.count == 14)
+        #expect(host.acts.count == 17)
     }
 
-    @Test("after Ctrl-C at any step the machine is as it was", arguments: 0..<14)
+    @Test("after Ctrl-C at any step the machine is as it was", arguments: 0..<17)
     func interrupted(step: Int) throws {
         let host = try SimulatedHost()
         let before = try host.tree.snapshot()
@@ -242,7 +247,7 @@ struct CreateTests {
     func staysBound() throws {
         let host = try boundHost()
         let before = try host.tree.snapshot()
-        host.failingAct = 6
+        host.failingAct = 9
         #expect(throws: IopmemError.self) { try operation(host).create(request(.max)) }
         #expect(try host.tree.snapshot() == before)
     }

@@ -78,9 +78,10 @@ extension SimulatedHost {
             let directory = try real(address, "iopmem/\(name)")
             let attributes = [
                 "bar": "\(bar)", "size": "\(size)", "available_size": "\(size)",
-                "max_available_extent": "\(size)",
+                "max_available_extent": "\(size)", "label_size": "0",
                 "physical_address": "0x" + String(fields[0], radix: 16), "align": "2097152",
-                "media": "volatile", "prefetchable": "1", "cache_platform": "uc-",
+                "media": preparation?.media == 1 ? "persistent" : "volatile", "prefetchable": "1",
+                "cache_platform": "uc-",
                 "cache_kernel": "wc", "numa_node": "-1", "uevent": "DEVTYPE=region",
             ]
             for (attribute, value) in attributes {
@@ -116,7 +117,17 @@ extension SimulatedHost {
         if others.contains(where: { $0.offset < end && offset < $0.offset + $0.size }) {
             throw DriverRefusal(.resourceBusy, reason: "the range overlaps a namespace")
         }
-        let id = (1...99).first { id in !others.contains { $0.id == UInt32(id) } } ?? 0
+        guard offset >= owner.labelSize else {
+            throw DriverRefusal(.resourceBusy, reason: "the first 2097152 bytes are labels")
+        }
+        if inventory.namespaces.contains(where: { $0.uuid.bytes == request.uuid }) {
+            throw DriverRefusal(.fileExists, reason: "the UUID is taken")
+        }
+        if let id = request.id, others.contains(where: { $0.id == id }) {
+            throw DriverRefusal(.fileExists, reason: "the number \(id) is taken")
+        }
+        let free = (1...99).first { id in !others.contains { $0.id == UInt32(id) } } ?? 0
+        let id = request.id.map(Int.init) ?? free
         let name = "\(region)n\(id)"
         let directory = try real("\(owner.device)", "iopmem/\(region)/\(name)")
         let attributes = [
@@ -181,7 +192,8 @@ final class SimulatedControl: DriverControl {
 
     func retire(_ function: FunctionNumber, revoke: Bool) throws(DriverRefusal) -> Int {
         guard !host.shallFail("retire") else { throw DriverRefusal(.ioError) }
-        try host.refuseWhileBusy()
+        host.retirements.append(revoke)
+        if !revoke { try host.refuseWhileBusy() }
         return host.attempt {
             let namespaces = try Inventory(root: host.root).namespaces.filter {
                 ($0.device.domain, $0.device.bus, $0.device.devfn)
@@ -202,11 +214,14 @@ final class SimulatedControl: DriverControl {
 final class SimulatedRegion: RegionControl {
     private let host: SimulatedHost
     private let name: String
+    /// The function whose memory it is.
+    private let address: String
     private var isOpen = true
 
-    init(_ host: SimulatedHost, _ name: String) {
+    init(_ host: SimulatedHost, _ region: Region) {
         self.host = host
-        self.name = name
+        name = region.dev
+        address = "\(region.device)"
     }
 
     func version() throws(DriverRefusal) -> DriverVersion { host.version }
@@ -233,9 +248,53 @@ final class SimulatedRegion: RegionControl {
         }
     }
 
+    func lock(until deadline: Deadline) throws(Errno) {
+        guard !host.shallFail("lock \(name)") else { throw Errno.ioError }
+        guard !host.isLockedByAnother else { throw Errno.resourceTemporarilyUnavailable }
+    }
+
+    func read(count: Int, at offset: UInt64) throws(Errno) -> [UInt8] {
+        guard !host.shallFail("read \(count) at \(offset)") else { throw Errno.ioError }
+        let memory = host.memory[address] ?? SimulatedHost.blank
+        return Array(memory.dropFirst(Int(offset)).prefix(count))
+    }
+
+    func injectError(_ request: ErrorInjection) throws(DriverRefusal) {
+        guard !host.shallFail("inject an error") else {
+            throw DriverRefusal(.notSupported, reason: "the driver was built without it")
+        }
+        host.injections.append(request)
+    }
+
+    func setLabelArea(length: UInt64) throws(DriverRefusal) {
+        guard !host.shallFail("set the label area to \(length)") else {
+            throw DriverRefusal(.resourceBusy, reason: "a namespace is there")
+        }
+        do {
+            let directory = host.root.realPath("/sys/class/iopmem/\(name)") ?? ""
+            try host.tree.write("\(length)", to: "\(directory)/label_size")
+        } catch {
+            throw DriverRefusal(.ioError)
+        }
+    }
+
+    func writeLabels(_ bytes: [UInt8], at offset: UInt64) throws(DriverRefusal) {
+        let isWhole = !host.shallFail("write \(bytes.count) at \(offset)")
+        guard let region = try? Inventory(root: host.root).findRegion(named: name),
+            offset + UInt64(bytes.count) <= region.labelSize, bytes.count <= 65536,
+            offset.isMultiple(of: 8), bytes.count.isMultiple(of: 8)
+        else { throw DriverRefusal(.outOfRange, reason: "outside the label area") }
+        // Also a write that fails may have come half-way.
+        let count = isWhole ? bytes.count : bytes.count / 16 * 8
+        host.memory[address, default: SimulatedHost.blank]
+            .replaceSubrange(Int(offset)..<Int(offset) + count, with: bytes.prefix(count))
+        guard isWhole else { throw DriverRefusal(.ioError, reason: "the device does not answer") }
+    }
+
     func destroy(_ request: NamespaceRemoval) throws(DriverRefusal) {
-        host.acts.append("destroy \(name)n\(request.id)")
-        try host.refuseWhileBusy()
+        let shallFail = host.shallFail("destroy \(name)n\(request.id)")
+        guard !shallFail else { throw DriverRefusal(.ioError, reason: "the device is gone") }
+        if !request.revoke { try host.refuseWhileBusy() }
         host.removals.append(request)
         do {
             try host.removeNamespace("\(name)n\(request.id)")
@@ -251,6 +310,9 @@ final class SimulatedRegion: RegionControl {
 }
 
 extension SimulatedHost {
+    /// What memory is that nobody has written to.
+    static let blank = [UInt8](repeating: 0, count: 2 << 20)
+
     func refuseWhileBusy() throws(DriverRefusal) {
         guard busyAnswers > 0 else { return }
         busyAnswers -= 1

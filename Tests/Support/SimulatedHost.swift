@@ -34,6 +34,11 @@ public final class SimulatedHost: Host {
     public var probeRefusal: BindResult?
     /// What libblkid finds in a range of a region, by the range's start.
     public var regionSignatures: [UInt64: [Signature]] = [:]
+    /// The first 2 MiB of functions' memory, by their addresses; zeros where
+    /// nothing was written. A card that is moved takes its memory along.
+    public var memory: [String: [UInt8]] = [:]
+    /// Whether another tool has every region locked.
+    public var isLockedByAnother = false
     /// What libblkid finds on a node.
     public var nodeSignatures: [String: [Signature]] = [:]
     /// Nodes that somebody has claimed.
@@ -51,6 +56,10 @@ public final class SimulatedHost: Host {
     public var events: [(SimulatedHost) throws -> Void] = []
     /// What was asked of the driver.
     public internal(set) var removals: [NamespaceRemoval] = []
+    /// Whether each retirement of a device was to take held namespaces away.
+    public internal(set) var retirements: [Bool] = []
+    /// Errors that were injected.
+    public internal(set) var injections: [ErrorInjection] = []
     /// What was prepared last.
     public internal(set) var preparation: BindPreparation?
 
@@ -119,7 +128,7 @@ public final class SimulatedHost: Host {
     public func openRegion(_ region: Region) throws(Errno) -> any RegionControl {
         guard !shallFail("open \(region.dev)") else { throw Errno.ioError }
         openNodes += 1
-        return SimulatedRegion(self, region.dev)
+        return SimulatedRegion(self, region)
     }
 
     /// See Host.

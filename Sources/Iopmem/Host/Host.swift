@@ -76,6 +76,17 @@ public protocol RegionControl: AnyObject {
     func create(_ request: NamespaceRequest) throws(DriverRefusal) -> NamespacePlace
     /// Unmakes one.
     func destroy(_ request: NamespaceRemoval) throws(DriverRefusal)
+    /// Keeps other tools out until it is closed; fails with EINTR when a held
+    /// signal comes first, and with EAGAIN at the deadline.
+    func lock(until deadline: Deadline) throws(Errno)
+    /// Bytes of the region, fewer than `count` only at its end.
+    func read(count: Int, at offset: UInt64) throws(Errno) -> [UInt8]
+    /// Keeps the first `length` bytes free of namespaces, for labels.
+    func setLabelArea(length: UInt64) throws(DriverRefusal)
+    /// Writes within the label area; the bytes are on the device afterwards.
+    func writeLabels(_ bytes: [UInt8], at offset: UInt64) throws(DriverRefusal)
+    /// Makes blocks of a namespace bad, in drivers that were built for it.
+    func injectError(_ request: ErrorInjection) throws(DriverRefusal)
     /// Closes it.
     func close()
 }

@@ -52,7 +52,7 @@ public final class LinuxHost: Host {
 
     /// Opens /dev/iopmemN.
     public func openRegion(_ region: Region) throws(Errno) -> any RegionControl {
-        LinuxRegion(try RegionNode(path: region.path))
+        LinuxRegion(try RegionNode(path: region.path), signals: signals)
     }
 
     /// Through libudev.
@@ -157,9 +157,11 @@ private final class LinuxControl: DriverControl {
 
 private final class LinuxRegion: RegionControl {
     private var node: RegionNode?
+    private let signals: SignalHold?
 
-    init(_ node: consuming RegionNode) {
+    init(_ node: consuming RegionNode, signals: SignalHold?) {
         self.node = consume node
+        self.signals = signals
     }
 
     func version() throws(DriverRefusal) -> DriverVersion {
@@ -181,6 +183,45 @@ private final class LinuxRegion: RegionControl {
 
     func destroy(_ request: NamespaceRemoval) throws(DriverRefusal) {
         guard let answer: Void = try node?.destroy(request) else {
+            throw DriverRefusal(.badFileDescriptor)
+        }
+        return answer
+    }
+
+    func lock(until deadline: Deadline) throws(Errno) {
+        while true {
+            guard let isLocked = try node?.tryLock() else { throw Errno.badFileDescriptor }
+            if isLocked { return }
+            guard signals?.pending == nil else { throw Errno.interrupted }
+            guard !deadline.hasPassed else { throw Errno.resourceTemporarilyUnavailable }
+            // flock(2) has no timeout, and nothing tells when it would succeed.
+            Pause.briefly()
+        }
+    }
+
+    func read(count: Int, at offset: UInt64) throws(Errno) -> [UInt8] {
+        guard let answer = try node?.read(count: count, at: offset) else {
+            throw Errno.badFileDescriptor
+        }
+        return answer
+    }
+
+    func setLabelArea(length: UInt64) throws(DriverRefusal) {
+        guard let answer: Void = try node?.setLabelArea(length: length) else {
+            throw DriverRefusal(.badFileDescriptor)
+        }
+        return answer
+    }
+
+    func writeLabels(_ bytes: [UInt8], at offset: UInt64) throws(DriverRefusal) {
+        guard let answer: Void = try node?.writeLabels(bytes, at: offset) else {
+            throw DriverRefusal(.badFileDescriptor)
+        }
+        return answer
+    }
+
+    func injectError(_ request: ErrorInjection) throws(DriverRefusal) {
+        guard let answer: Void = try node?.injectError(request) else {
             throw DriverRefusal(.badFileDescriptor)
         }
         return answer

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-/// The parts of a region that no namespace has.
+/// The parts of a region that neither labels nor a namespace have.
 struct FreeSpace {
     /// In ascending order, none empty.
     let extents: [Range<UInt64>]
 
-    init(of region: Region, namespaces: [Namespace]) {
+    /// - Parameter kept: Further parts that are not free; they may overlap
+    ///   namespaces.
+    init(of region: Region, namespaces: [Namespace], keeping kept: [Range<UInt64>] = []) {
+        let taken = namespaces.map(\.range) + kept + [0..<region.labelSize]
         var extents: [Range<UInt64>] = []
         var start: UInt64 = 0
-        for namespace in namespaces.sorted(by: { $0.offset < $1.offset }) {
-            if namespace.offset > start { extents.append(start..<namespace.offset) }
-            start = max(start, namespace.offset + namespace.size)
+        for range in taken.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+            if range.lowerBound > start { extents.append(start..<range.lowerBound) }
+            start = max(start, range.upperBound)
         }
         if start < region.size { extents.append(start..<region.size) }
         self.extents = extents

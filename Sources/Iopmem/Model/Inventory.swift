@@ -70,6 +70,7 @@ public struct Inventory: Sendable, Equatable {
                 bar: Int(try object.number("bar")),
                 size: try object.number("size"),
                 availableSize: try object.number("available_size"),
+                labelSize: object.optionalText("label_size").flatMap { UInt64($0) } ?? 0,
                 maxAvailableExtent: try object.number("max_available_extent"),
                 physicalAddress: try object.number("physical_address"),
                 align: try object.number("align"),

@@ -58,6 +58,9 @@ public struct Namespace: Sendable, Equatable {
         }
     }
 
+    /// Its bytes of the region.
+    var range: Range<UInt64> { offset..<offset + size }
+
     /// Whether its node is a block device.
     public var isBlock: Bool { mode == .fsdax || mode == .raw }
 }

@@ -12,6 +12,9 @@ public struct Region: Sendable, Equatable {
     public var size: UInt64
     /// Bytes that no namespace has.
     public var availableSize: UInt64
+    /// Bytes at its start that belong to labels; 0 if none do, or if nobody has
+    /// looked since the device was bound.
+    public var labelSize: UInt64
     /// The largest namespace that can be made now, in bytes.
     public var maxAvailableExtent: UInt64
     /// The CPU address of its first byte.
@@ -44,6 +47,7 @@ extension Region: Encodable {
         case bar
         case size
         case availableSize = "available_size"
+        case labelSize = "label_size"
         case maxAvailableExtent = "max_available_extent"
         case physicalAddress = "physical_address"
         case align
@@ -66,6 +70,7 @@ extension Region: Encodable {
         try container.encode(bar, forKey: .bar)
         try container.encode(size, forKey: .size)
         try container.encode(availableSize, forKey: .availableSize)
+        if labelSize > 0 { try container.encode(labelSize, forKey: .labelSize) }
         try container.encode(maxAvailableExtent, forKey: .maxAvailableExtent)
         try container.encode(physicalAddress, forKey: .physicalAddress)
         try container.encode(align, forKey: .align)

@@ -23,6 +23,8 @@ public struct CreateRequest: Sendable, Equatable {
     public var map: Namespace.PageMap?
     /// The user's name, or empty.
     public var name: String
+    /// Have it written down, so that `restore` brings it back.
+    public var persist: Bool
     /// Do it although data or a driver is in the way.
     public var force: Bool
     /// Say what would be done, and do nothing.
@@ -31,7 +33,8 @@ public struct CreateRequest: Sendable, Equatable {
     /// That request.
     public init(
         device: PCIAddress, bar: Int? = nil, size: Size = .max, mode: Namespace.Mode = .fsdax,
-        map: Namespace.PageMap? = .mem, name: String = "", force: Bool = false, dryRun: Bool = false
+        map: Namespace.PageMap? = .mem, name: String = "", persist: Bool = false,
+        force: Bool = false, dryRun: Bool = false
     ) {
         self.device = device
         self.bar = bar
@@ -39,6 +42,7 @@ public struct CreateRequest: Sendable, Equatable {
         self.mode = mode
         self.map = map
         self.name = name
+        self.persist = persist
         self.force = force
         self.dryRun = dryRun
     }

@@ -6,13 +6,18 @@ struct Extent {
 
     /// Reads what stands in the region now. Fails with the exact size that
     /// would do where the wanted one does not.
-    init(of request: CreateRequest, in region: Region, host: any Host) throws(IopmemError) {
+    ///
+    /// - Parameter kept: What else is not free: the places of namespaces that
+    ///   labels describe and that do not stand.
+    init(
+        of request: CreateRequest, in region: Region, keeping kept: [Range<UInt64>] = [],
+        host: any Host
+    ) throws(IopmemError) {
         let inventory = try Inventory(root: host.root)
-        let free = FreeSpace(of: region, namespaces: inventory.namespaces(in: region))
+        let free = FreeSpace(
+            of: region, namespaces: inventory.namespaces(in: region), keeping: kept)
         guard let largest = free.largest else {
-            throw IopmemError(
-                .failed, "no space is left in \(region.dev)",
-                remedy: "destroy a namespace there: iopmemctl list \(region.dev)")
+            throw Self.full(region, kept)
         }
         switch request.size {
         case .max:
@@ -20,14 +25,28 @@ struct Extent {
         case .bytes(let bytes):
             try Self.checkAlignment(bytes, region)
             guard let found = free.firstFit(bytes) else {
+                let labelled = kept.isEmpty ? "" : " beside what its labels describe"
                 throw IopmemError(
                     .failed, "\(ByteSize.exact(bytes)) do not fit in \(region.dev)",
                     because: "its largest free extent has \(ByteSize.exact(UInt64(largest.count)))"
-                        + " (\(largest.count) bytes)",
+                        + " (\(largest.count) bytes)\(labelled)",
                     remedy: "use --size \(ByteSize.exact(UInt64(largest.count))), or --size max")
             }
             range = found
         }
+    }
+
+    private static func full(_ region: Region, _ kept: [Range<UInt64>]) -> IopmemError {
+        guard !kept.isEmpty else {
+            return IopmemError(
+                .failed, "no space is left in \(region.dev)",
+                remedy: "destroy a namespace there: iopmemctl list \(region.dev)")
+        }
+        return IopmemError(
+            .failed, "no space is left in \(region.dev)",
+            because: "its labels describe \(kept.count) namespaces that are not restored",
+            remedy: "bring them back: iopmemctl restore \(region.device); then destroy what is"
+                + " not needed")
     }
 
     private static func checkAlignment(_ bytes: UInt64, _ region: Region) throws(IopmemError) {

@@ -51,7 +51,9 @@ extension Operation {
         return try withRollback(telling: listener) { rollback throws(IopmemError) in
             let (control, _) = try openDriver(&rollback)
             defer { control.close() }
-            return try bind(device, request, control, &rollback)
+            let bound = try bind(device, request, control, &rollback)
+            try tellLabels(of: bound)
+            return bound
         }
     }
 
@@ -116,7 +118,7 @@ extension Operation {
                 + " \(device.address) --bar \(bar)")
     }
 
-    private func tellPlan(_ device: Device, _ request: BindRequest) {
+    func tellPlan(_ device: Device, _ request: BindRequest) {
         if let driver = device.driver {
             listener.note("would unbind \(device.address) from \(driver)")
         }

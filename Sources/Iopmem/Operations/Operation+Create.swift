@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+import IopmemLabels
 import IopmemSystem
 import SystemPackage
 
@@ -94,16 +95,12 @@ extension Operation {
         _ rollback: inout Rollback
     ) throws(IopmemError) -> Namespace {
         if region.isCachedByPlatform { warnAboutCache(region) }
-        let control: any RegionControl
-        do throws(Errno) {
-            control = try host.openRegion(region)
-        } catch {
-            throw IopmemError(error, "cannot open \(region.path)")
-        }
-        defer { control.close() }
+        var opened = try openLocked(region)
+        defer { opened.close() }
+        let area = try labels(for: request, &opened)
         let watch = try host.watchNodes()
         let uuid = NamespaceUUID.random()
-        let place = try place(request, uuid, in: region, control, version)
+        let place = try place(request, uuid, in: opened, area, version)
         let removal = NamespaceRemoval(id: place.id, uuid: uuid.bytes)
         let dev = "\(region.dev)n\(place.id)"
         let restore = self
@@ -116,25 +113,80 @@ extension Operation {
             request.mode == .fsdax || request.mode == .raw ? "block" : DriverFacts.name
         try watch.wait(for: dev, subsystem: subsystem, until: Deadline(in: patience))
         try checkpoint()
-        return try Inventory(root: host.root).namespace(named: dev, root: host.root)
+        let made = try Inventory(root: host.root).namespace(named: dev, root: host.root)
+        if let area { try write(Label(made), to: area, of: opened, &rollback) }
+        return made
+    }
+
+    /// The labels of the region, if it has some: a new namespace must keep clear
+    /// of what they describe, and gets one of its own.
+    private func labels(
+        for request: CreateRequest, _ opened: inout LabelledRegion
+    ) throws(IopmemError) -> LabelArea? {
+        let region = opened.region
+        guard let area = try opened.area() else {
+            guard !request.persist else {
+                throw IopmemError(
+                    .unsupported, "cannot write down a namespace of \(region.dev)",
+                    because: "it has no label area",
+                    remedy: "make one: iopmemctl labels init \(region.device)")
+            }
+            return nil
+        }
+        if !request.dryRun { try opened.claim() }
+        let findings = area.damages.map(\.sentence) + area.objections.map(\.sentence)
+        guard findings.isEmpty else {
+            throw IopmemError(
+                .failed, "cannot tell which parts of \(region.dev) are free",
+                because: findings.joined(separator: "; "),
+                remedy: "look at its labels: iopmemctl labels check \(region.device)")
+        }
+        if let named = area.entries.first(where: {
+            !request.name.isEmpty && $0.label.name == request.name
+        }) {
+            throw IopmemError(
+                .failed, "the name \(request.name) is taken by \(named.phrase) of \(region.dev)",
+                remedy: "choose another name, or bring that namespace back: iopmemctl restore"
+                    + " \(region.device)")
+        }
+        return area
+    }
+
+    /// The last step, so that a label is only ever there for a namespace that
+    /// can be used.
+    private func write(
+        _ label: Label, to area: LabelArea, of opened: LabelledRegion, _ rollback: inout Rollback
+    ) throws(IopmemError) {
+        let writes = try changes(opened.region) { () throws(LabelChangeError) in
+            try area.adding(label)
+        }
+        let restore = self
+        rollback.add("remove the label of \(opened.region.dev)n\(label.number)") {
+            () throws(IopmemError) in
+            _ = try restore.removeLabel(of: label.uuid, in: opened.region)
+        }
+        listener.step("write the label of \(opened.region.dev)n\(label.number)")
+        try opened.commit(writes)
     }
 
     /// Looks for room and data, and asks the driver for exactly that place;
     /// where somebody else took it meanwhile, looks again.
     private func place(
-        _ request: CreateRequest, _ uuid: NamespaceUUID, in region: Region,
-        _ control: any RegionControl, _ version: DriverVersion
+        _ request: CreateRequest, _ uuid: NamespaceUUID, in opened: LabelledRegion,
+        _ area: LabelArea?, _ version: DriverVersion
     ) throws(IopmemError) -> NamespacePlace {
+        let region = opened.region
+        let kept = area.map { opened.missing($0).compactMap(\.label.range) } ?? []
         var attempts = 5
         while true {
             try checkpoint()
-            let range = try Extent(of: request, in: region, host: host).range
-            try checkMemory(for: request, UInt64(range.count))
-            try checkSignatures(request, range, region, control)
+            let range = try Extent(of: request, in: region, keeping: kept, host: host).range
+            if request.map == .mem { try checkMemory(UInt64(range.count)) }
+            try checkSignatures(request, range, region, opened.control)
             listener.step("create \(ByteSize.exact(UInt64(range.count))) at \(range.lowerBound)")
             let refusal: DriverRefusal
             do throws(DriverRefusal) {
-                return try control.create(
+                return try opened.control.create(
                     NamespaceRequest(
                         mode: DriverNumber.mode(request.mode.rawValue) ?? 0,
                         map: DriverNumber.map(request.map?.rawValue) ?? 0,
@@ -197,17 +249,14 @@ extension Operation {
         listener.note("\(list) stands in \(place); the namespace is created over it")
     }
 
-    private func warnAboutCache(_ region: Region) {
+    func warnAboutCache(_ region: Region) {
         listener.warn(
             "the platform caches BAR \(region.bar) of \(region.device): a CPU may read stale data"
                 + " after another device wrote there; see iopmemctl doctor \(region.device)")
     }
 
     /// The struct pages' price: refused where it does not fit, told where it does.
-    private func checkMemory(
-        for request: CreateRequest, _ length: UInt64
-    ) throws(IopmemError) {
-        guard request.map == .mem else { return }
+    func checkMemory(_ length: UInt64) throws(IopmemError) {
         let price = StructPages.price(of: length)
         let available = StructPages.availableMemory(root: host.root)
         if let available, price > available {
@@ -237,19 +286,26 @@ extension Operation {
             return
         }
         let region = try chooseRegion(for: request)
-        let range = try Extent(of: request, in: region, host: host).range
-        listener.note(
-            "would create a namespace of \(ByteSize.exact(UInt64(range.count))) in \(region.dev)"
-                + " at offset \(ByteSize.exact(range.lowerBound)), mode \(request.mode.rawValue)")
-        guard host.isPrivileged else { return }
-        let control: any RegionControl
-        do throws(Errno) {
-            control = try host.openRegion(region)
-        } catch {
-            throw IopmemError(error, "cannot open \(region.path)")
+        guard host.isPrivileged else {
+            tellPlace(request, try Extent(of: request, in: region, host: host), region)
+            return
         }
-        defer { control.close() }
-        try checkSignatures(request, range, region, control)
+        var opened = try open(region)
+        defer { opened.close() }
+        let area = try labels(for: request, &opened)
+        if area != nil { opened.region.labelSize = UInt64(LabelFormat.areaSize) }
+        let kept = area.map { opened.missing($0).compactMap(\.label.range) } ?? []
+        let extent = try Extent(of: request, in: opened.region, keeping: kept, host: host)
+        tellPlace(request, extent, region)
+        if area != nil { listener.note("would write its label to \(region.dev)") }
+        try checkSignatures(request, extent.range, region, opened.control)
+    }
+
+    private func tellPlace(_ request: CreateRequest, _ extent: Extent, _ region: Region) {
+        listener.note(
+            "would create a namespace of \(ByteSize.exact(UInt64(extent.range.count))) in"
+                + " \(region.dev) at offset \(ByteSize.exact(extent.range.lowerBound)), mode"
+                + " \(request.mode.rawValue)")
     }
 }
 

@@ -110,24 +110,21 @@ extension Operation {
         guard let region = inventory.regions.first(where: { $0.dev == namespace.region }) else {
             throw IopmemError(.notFound, "\(namespace.dev) is gone with its region")
         }
-        let control: any RegionControl
-        do throws(Errno) {
-            control = try host.openRegion(region)
-        } catch {
-            throw IopmemError(error, "cannot open \(region.path)")
-        }
-        defer { control.close() }
         let removal = NamespaceRemoval(
             id: namespace.id, uuid: namespace.uuid.bytes, zero: request.zero,
             wipes: Array(wipes.prefix(DriverNumber.maxWipes)))
         let root = host.root
-        listener.step("destroy \(namespace.dev), wiping \(removal.wipes.count) signatures")
-        try retryingWhileProbed(
-            { () throws(IopmemError) in
-                try Inventory(root: root).namespaces.filter { $0.uuid == namespace.uuid }
-            }, "cannot destroy \(namespace.dev)"
-        ) { () throws(DriverRefusal) in
-            try control.destroy(removal)
+        let opened = try openLocked(region)
+        defer { opened.close() }
+        try withoutLabel(of: namespace, in: opened) { () throws(IopmemError) in
+            listener.step("destroy \(namespace.dev), wiping \(removal.wipes.count) signatures")
+            try retryingWhileProbed(
+                { () throws(IopmemError) in
+                    try Inventory(root: root).namespaces.filter { $0.uuid == namespace.uuid }
+                }, "cannot destroy \(namespace.dev)"
+            ) { () throws(DriverRefusal) in
+                try opened.control.destroy(removal)
+            }
         }
     }
 }

@@ -10,7 +10,8 @@ public struct Create: IopmemCommand {
         abstract: "Create a namespace on a device, binding the device first if need be.",
         discussion: """
             All or nothing: if anything fails, or Ctrl-C comes, nothing is left. Where a file \
-            system or partition table is recognised in the memory, --force is needed.
+            system or partition table is recognised in the memory, --force is needed. On a \
+            region with a label area every namespace is written down there.
             """)
 
     @Option(help: "The PCI function, written like 0000:03:00.0.")
@@ -30,6 +31,9 @@ public struct Create: IopmemCommand {
 
     @Option(help: "A name of your own.")
     var name: String?
+
+    @Flag(help: "Write it down on the device, so that restore brings it back.")
+    var persist = false
 
     @OptionGroup var change: ChangeOptions
     /// How it talks.
@@ -55,8 +59,8 @@ public struct Create: IopmemCommand {
         let namespace = try Operation(on: context.host, telling: context.console).create(
             CreateRequest(
                 device: device, bar: bar, size: size, mode: mode,
-                map: mode == .raw ? nil : map ?? .mem, name: name ?? "", force: change.force,
-                dryRun: change.dryRun))
+                map: mode == .raw ? nil : map ?? .mem, name: name ?? "", persist: persist,
+                force: change.force, dryRun: change.dryRun))
         try context.console.show(NamespacesReport(namespaces: [namespace].compactMap { $0 }))
     }
 }

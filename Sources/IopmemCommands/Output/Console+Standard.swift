@@ -16,6 +16,9 @@ extension Console {
         let hasTerminal = isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1
         var console = Console(
             writeResult: writeToStandardOutput, writeTalk: writeToStandardError,
+            writeRawResult: { (bytes) throws(IopmemError) in
+                try writeAll(bytes, to: STDOUT_FILENO)
+            },
             ask: { (question) throws(IopmemError) -> String? in
                 guard hasTerminal else { return nil }
                 writeToStandardError(question)
@@ -27,21 +30,20 @@ extension Console {
     }
 
     private static func writeToStandardOutput(_ text: String) throws(IopmemError) {
-        try writeAll(text, to: STDOUT_FILENO)
+        try writeAll(Array(text.utf8), to: STDOUT_FILENO)
     }
 
     /// There is nobody to tell when stderr itself cannot be written.
     static func writeToStandardError(_ text: String) {
-        try? writeAll(text, to: STDERR_FILENO)
+        try? writeAll(Array(text.utf8), to: STDERR_FILENO)
     }
 
     /// A result that cannot be written is a failure, not silence: `> /dev/full`.
-    private static func writeAll(_ text: String, to descriptor: Int32) throws(IopmemError) {
-        let bytes = Array(text.utf8)
+    private static func writeAll(_ bytes: [UInt8], to descriptor: Int32) throws(IopmemError) {
         var done = 0
         while done < bytes.count {
             let count = bytes.withUnsafeBytes { buffer in
-                write(descriptor, buffer.baseAddress.map { $0 + done }, bytes.count - done)
+                Glibc.write(descriptor, buffer.baseAddress.map { $0 + done }, bytes.count - done)
             }
             if count < 0 {
                 if errno == EINTR { continue }

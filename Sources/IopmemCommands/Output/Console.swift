@@ -15,6 +15,7 @@ public struct Console: Listener {
     public var isStyled = false
 
     private let writeResult: (String) throws(IopmemError) -> Void
+    private let writeRawResult: ([UInt8]) throws(IopmemError) -> Void
     private let writeTalk: (String) -> Void
     private let ask: (String) throws(IopmemError) -> String?
 
@@ -23,9 +24,11 @@ public struct Console: Listener {
     public init(
         writeResult: @escaping (String) throws(IopmemError) -> Void,
         writeTalk: @escaping (String) -> Void,
+        writeRawResult: @escaping ([UInt8]) throws(IopmemError) -> Void = { _ in },
         ask: @escaping (String) throws(IopmemError) -> String? = { _ in nil }
     ) {
         self.writeResult = writeResult
+        self.writeRawResult = writeRawResult
         self.writeTalk = writeTalk
         self.ask = ask
     }
@@ -44,6 +47,11 @@ public struct Console: Listener {
     /// Prints text that is a result by itself: help, a version.
     func print(_ text: String) throws(IopmemError) {
         try writeResult(text + "\n")
+    }
+
+    /// Writes bytes that are a result by themselves: a dump.
+    func write(_ bytes: [UInt8]) throws(IopmemError) {
+        try writeRawResult(bytes)
     }
 
     /// Says what is wrong with a command line.

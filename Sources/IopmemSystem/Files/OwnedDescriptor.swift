@@ -22,6 +22,23 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
         self.raw = FileDescriptor(rawValue: number)
     }
 
+    /// Makes a file that only its owner can read, and opens it for writing; where
+    /// one is there already it is emptied if `replacing`, else EEXIST.
+    public init(creating path: String, replacing: Bool) throws(Errno) {
+        let flags = O_WRONLY | O_CREAT | O_CLOEXEC | (replacing ? O_TRUNC : O_EXCL)
+        self.raw = FileDescriptor(rawValue: try retrying { open(path, flags, 0o600) })
+    }
+
+    /// Returns when what was written is on the disk.
+    public borrowing func synchronize() throws(Errno) {
+        let number = raw.rawValue
+        do throws(Errno) {
+            try retrying { fsync(number) }
+        } catch .invalidArgument {
+            // A pipe or a terminal, which has no disk.
+        }
+    }
+
     deinit {
         // Linux has released the number even where close reports an error.
         _ = Glibc.close(raw.rawValue)
