@@ -315,7 +315,7 @@ out_ns:
 /* A "change" event; @event is one of the IOPMEM_EVENT=... of the ABI. */
 void iopmem_namespace_tell(struct iopmem_namespace *ns, const char *event)
 {
-	char *environment[] = { (char *)event, NULL };
+	char *environment[2] = { (char *)event };
 
 	kobject_uevent_env(&ns->dev.kobj, KOBJ_CHANGE, environment);
 }
@@ -407,8 +407,8 @@ void iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_
 }
 
 /* By number, with the UUID that the caller believes it to have. */
-static int find_namespace(struct iopmem_region *region, u32 id, const u8 *uuid,
-			  struct iopmem_namespace **found, char *reason)
+static struct iopmem_namespace *find_namespace(struct iopmem_region *region, u32 id,
+					       const u8 *uuid, char *reason)
 {
 	struct iopmem_namespace *ns;
 
@@ -416,13 +416,12 @@ static int find_namespace(struct iopmem_region *region, u32 id, const u8 *uuid,
 		if (ns->id != id)
 			continue;
 		if (memcmp(&ns->uuid, uuid, IOPMEM_UUID_LEN))
-			return iopmem_refuse(reason, -ESTALE, "%s has another UUID: %pUb",
-					     dev_name(&ns->dev), &ns->uuid);
-		*found = ns;
-		return 0;
+			return ERR_PTR(iopmem_refuse(reason, -ESTALE, "%s has another UUID: %pUb",
+						     dev_name(&ns->dev), &ns->uuid));
+		return ns;
 	}
-	return iopmem_refuse(reason, -ENOENT, "%s has no namespace %u", dev_name(&region->dev),
-			     id);
+	return ERR_PTR(iopmem_refuse(reason, -ENOENT, "%s has no namespace %u",
+				     dev_name(&region->dev), id));
 }
 
 int iopmem_namespace_inject(struct iopmem_region *region, struct iopmem_error_injection *arg)
@@ -440,9 +439,9 @@ int iopmem_namespace_inject(struct iopmem_region *region, struct iopmem_error_in
 	error = iopmem_region_usable(region, arg->reason);
 	if (error)
 		return error;
-	error = find_namespace(region, arg->id, arg->uuid, &ns, arg->reason);
-	if (error)
-		return error;
+	ns = find_namespace(region, arg->id, arg->uuid, arg->reason);
+	if (IS_ERR(ns))
+		return PTR_ERR(ns);
 	if (arg->offset > ns->size || arg->length > ns->size - arg->offset)
 		return iopmem_refuse(arg->reason, -ERANGE,
 				     "offset %llu and length %llu reach beyond the %llu bytes of %s",
@@ -465,9 +464,9 @@ int iopmem_namespace_destroy(struct iopmem_region *region, struct iopmem_namespa
 	error = iopmem_region_usable(region, arg->reason);
 	if (error)
 		return error;
-	error = find_namespace(region, arg->id, arg->uuid, &ns, arg->reason);
-	if (error)
-		return error;
+	ns = find_namespace(region, arg->id, arg->uuid, arg->reason);
+	if (IS_ERR(ns))
+		return PTR_ERR(ns);
 	for (i = 0; i < arg->nr_wipes; i++)
 		if (wipes[i].offset > ns->size || wipes[i].length > ns->size - wipes[i].offset)
 			return iopmem_refuse(arg->reason, -ERANGE,
