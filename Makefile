@@ -14,7 +14,7 @@ release := swift build -c release --static-swift-stdlib --scratch-path .build-re
 products := .build-release/release
 
 .DEFAULT_GOAL := help
-.PHONY: help demo shell test test-debug soak build lab module modules fmt check install uninstall \
+.PHONY: help demo shell test test-debug soak bench build lab module modules fmt check install uninstall \
 	install-module clean bootstrap
 
 help: ## Say what there is to make
@@ -39,6 +39,11 @@ soak: bootstrap lab ## Cut the power under load, again and again (CUTS=50 SEED=â
 
 test-debug: ## Run every scenario in a kernel that looks for our bugs; builds it once
 	@Tests/run.sh 6.12-debug
+
+bench: bootstrap lab ## Measure against nd_pmem and brd, write docs/benchmarks.md (KERNEL_SERIES=7.2 ROUNDS=5 QUICK=1)
+	@Tests/VMLab/bootstrap.sh ndctl
+	@$(products)/iopmem-lab bench --output docs $(if $(KERNEL_SERIES),--kernel $(KERNEL_SERIES)) \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick)
 
 build: ## Build iopmemctl
 	@echo 'build: iopmemctl' >&2

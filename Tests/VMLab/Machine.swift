@@ -151,6 +151,14 @@ public final class Machine: Sendable {
         try process.connectConsole()
     }
 
+    /// QEMU's process, and the far end of the guest's clock.
+    func clockParts() throws -> (process: pid_t, port: FileDescriptor) {
+        guard let identifier = process.identifier else {
+            throw LabError("QEMU's process number is not known")
+        }
+        return (identifier, try process.connectClock())
+    }
+
     /// Everything that the kernel and QEMU have said so far.
     public func console() throws -> String {
         try Files.text(folder.appending("console.log"))

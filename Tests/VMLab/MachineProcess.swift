@@ -72,8 +72,8 @@ final class MachineProcess: Sendable {
         var arguments = [
             Layout.repository.appending("Tests/VMLab/boot.py").string,
             "--kimg", bootable.image.string, "--mods=auto", "--disable-kvm", "--force-9p",
-            "--memory", "\(topology.memory + bootable.kernel.memoryOverhead)M", "--cpus", "2",
-            "--cwd", "/",
+            "--memory", "\(topology.memory + bootable.kernel.memoryOverhead)M",
+            "--cpus", "\(topology.processors)", "--cwd", "/",
             "--script-sh", "exec sh '\(agent)' '\(Layout.tools)'", "--show-boot-console",
             "--verbose",
         ]
@@ -89,9 +89,7 @@ final class MachineProcess: Sendable {
         for argument in kernel { arguments += ["--kopt", argument] }
         var machine = [
             "-nodefaults",
-            // With a thread for each processor, a kernel that patches its own code while it boots
-            // crashes once in a while: QEMU lets the other processor run into half of a change.
-            "-accel", "tcg,thread=single",
+            "-accel", "tcg,thread=\(topology.runsInParallel ? "multi" : "single")",
             "-chardev", "socket,id=iopmem-agent,path=\(sockets)/agent",
             "-device", "virtio-serial-pci,id=iopmem-serial",
             "-device",
@@ -103,6 +101,13 @@ final class MachineProcess: Sendable {
             "-mon", "chardev=iopmem-qmp,mode=control",
             "-pidfile", "\(folder)/qemu.pid", "-D", "\(folder)/nvme.trace",
         ]
+        if topology.hasClock {
+            machine += [
+                "-chardev", "socket,id=iopmem-clock,path=\(sockets)/clock,server=on,wait=off",
+                "-device",
+                "virtserialport,bus=iopmem-serial.0,chardev=iopmem-clock,name=iopmem.clock",
+            ]
+        }
         for event in NVMeTrace.events { machine += ["-trace", event] }
         machine += topology.arguments(storage: storage)
         return arguments + machine.map { "--qemu-opt=\($0)" }
@@ -198,6 +203,16 @@ final class MachineProcess: Sendable {
         try connectSocket(sockets.appending("console"))
     }
 
+    /// The other end of the guest's port for its clock.
+    func connectClock() throws -> FileDescriptor {
+        try connectSocket(sockets.appending("clock"))
+    }
+
+    /// QEMU's process number.
+    var identifier: pid_t? {
+        (try? Files.text(folder.appending("qemu.pid"))).flatMap { pid_t($0.filter(\.isNumber)) }
+    }
+
     /// Whether QEMU is there.
     var isRunning: Bool { state.withLock { $0.running != nil && !$0.hasEnded } }
 
@@ -214,11 +229,7 @@ final class MachineProcess: Sendable {
 
     /// Ends QEMU at once, whatever it is doing, and waits until it is gone.
     func kill() async {
-        if isRunning, let text = try? Files.text(folder.appending("qemu.pid")),
-            let pid = pid_t(text.filter(\.isNumber))
-        {
-            Glibc.kill(pid, SIGKILL)
-        }
+        if isRunning, let identifier { Glibc.kill(identifier, SIGKILL) }
         let task = state.withLock { $0.running }
         task?.cancel()
         await task?.value

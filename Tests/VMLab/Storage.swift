@@ -45,7 +45,9 @@ public struct Storage: Sendable {
                 try await HostCommand.run(
                     "cp", ["--sparse=never", pattern.string, drive(name).string],
                     purpose: "fill the drive \(name)")
-            case .card(let name, let megabytes) where !Files.exists(card(name)):
+            case .card(let name, let megabytes) where topology.keepsContents,
+                .nvdimm(let name, let megabytes) where topology.keepsContents:
+                if Files.exists(card(name)) { break }
                 try Files.write([], to: card(name))
                 if truncate(card(name).string, megabytes << 20) != 0 {
                     throw LabError("cannot size \(card(name)): \(Errno(rawValue: errno))")

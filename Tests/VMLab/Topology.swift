@@ -12,8 +12,19 @@ public struct Topology: Sendable {
     public var translatesDMA = false
     /// QEMU's name of the processor model.
     public var processor = "max"
+    /// How many processors.
+    public var processors = 2
+    /// Each processor in a thread of its own. It is what one wants to see two of them work at once;
+    /// but a kernel that patches its own code while it boots crashes once in a while then, because
+    /// QEMU lets the other processor run into half of a change.
+    public var runsInParallel = false
     /// MiB of RAM.
     public var memory = 2048
+    /// Whether cards and NVDIMMs keep their contents in files. Those of a machine for measurements do
+    /// not: the host writes files back in the background, and each page is slow at the next write.
+    public var keepsContents = true
+    /// A port, `/dev/virtio-ports/iopmem.clock`, for ``Machine/serveClock()``.
+    public var hasClock = false
     /// A port, `/dev/virtio-ports/iopmem.ledger`, whose lines go to ``Storage/ledger``. Each machine
     /// begins a new one.
     public var hasLedger = false
@@ -46,10 +57,22 @@ public struct Topology: Sendable {
         return copy
     }
 
+    /// The same machine for measurements: so many processors, memory that no file is behind, a clock.
+    public func measuring(processors: Int) -> Topology {
+        var copy = self
+        copy.processors = processors
+        copy.runsInParallel = processors > 1
+        copy.keepsContents = false
+        copy.hasClock = true
+        return copy
+    }
+
     /// One device, or a bridge with devices behind it. Names are QEMU's ids.
     public indirect enum Node: Sendable {
         /// A PCIe memory card: BAR 2 is prefetchable memory, BAR 0 is too small to use.
         case card(String, megabytes: Int)
+        /// An NVDIMM, which the kernel's own driver makes /dev/pmemN of; on the root complex only.
+        case nvdimm(String, megabytes: Int)
         /// An NVMe drive whose content is known, pseudo-random and the same for every drive.
         case nvme(String)
         /// A root port; a child can be unplugged. `reserve` keeps MiB free for one plugged in later.
@@ -76,10 +99,17 @@ public struct Topology: Sendable {
             switch node {
             case .rootPort(_, _, let child): child.map(walk) ?? []
             case .switchWith(_, let children): children.flatMap(walk)
-            case .card, .nvme, .device: [node]
+            case .card, .nvdimm, .nvme, .device: [node]
             }
         }
         return nodes.flatMap(walk)
+    }
+
+    /// MiB of all NVDIMMs.
+    private var nvdimmMegabytes: Int {
+        nodes.reduce(0) { sum, node in
+            if case .nvdimm(_, let megabytes) = node { sum + megabytes } else { sum }
+        }
     }
 
     /// The kernel's command line for this machine, besides what booting needs.
@@ -91,9 +121,13 @@ public struct Topology: Sendable {
 
     /// QEMU's arguments for the devices, with their contents in these files.
     func arguments(storage: Storage) -> [String] {
-        var builder = ArgumentBuilder(storage: storage)
+        var builder = ArgumentBuilder(storage: storage, keepsContents: keepsContents)
         if translatesDMA { builder.add("-device", "intel-iommu,intremap=off") }
         builder.add("-cpu", processor)
+        if nvdimmMegabytes > 0 {
+            builder.add("-machine", "nvdimm=on")
+            builder.add("-m", "slots=\(nodes.count),maxmem=\(memory + nvdimmMegabytes + 1024)M")
+        }
         if hasLedger {
             // The guest's write returns once the line is in the file, not before.
             builder.add("-global", "virtio-serial-pci.ioeventfd=off")
@@ -113,11 +147,13 @@ public struct Topology: Sendable {
 /// Turns nodes into QEMU's arguments, giving each port its chassis number.
 private struct ArgumentBuilder {
     let storage: Storage
+    let keepsContents: Bool
     var arguments: [String] = []
     private var ports = 0
 
-    init(storage: Storage) {
+    init(storage: Storage, keepsContents: Bool) {
         self.storage = storage
+        self.keepsContents = keepsContents
     }
 
     mutating func add(_ option: String, _ value: String) {
@@ -127,12 +163,11 @@ private struct ArgumentBuilder {
     mutating func place(_ node: Topology.Node, at place: String) {
         switch node {
         case .card(let name, let megabytes):
-            let file = storage.card(name)
-            add(
-                "-object",
-                "memory-backend-file,id=\(name)-memory,size=\(megabytes)M,share=on,mem-path=\(file)"
-            )
+            addMemory(name, megabytes)
             add("-device", "ivshmem-plain,id=\(name),memdev=\(name)-memory,\(place)")
+        case .nvdimm(let name, let megabytes):
+            addMemory(name, megabytes)
+            add("-device", "nvdimm,id=\(name),memdev=\(name)-memory")
         case .nvme(let name):
             add("-drive", "id=\(name)-file,if=none,format=raw,file=\(storage.drive(name))")
             add("-device", "nvme,id=\(name),serial=\(name),drive=\(name)-file,\(place)")
@@ -151,6 +186,14 @@ private struct ArgumentBuilder {
                 self.place(child, at: "bus=\(port)")
             }
         }
+    }
+
+    /// The memory behind a device.
+    private mutating func addMemory(_ name: String, _ megabytes: Int) {
+        let backend =
+            keepsContents
+            ? "memory-backend-file,share=on,mem-path=\(storage.card(name))" : "memory-backend-ram"
+        add("-object", "\(backend),id=\(name)-memory,size=\(megabytes)M")
     }
 
     private mutating func nextPort() -> String {

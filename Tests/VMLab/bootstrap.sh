@@ -3,6 +3,7 @@
 # Brings a Debian machine with a Swift toolchain to the point where the tool can
 # be built and the lab can run: packages through apt, virtme-ng in a Python
 # environment in the cache folder. Does nothing, quickly, when all is there.
+# Arguments are more packages, for what only one command uses.
 set -eu
 
 repository=$(cd "$(dirname "$0")/../.." && pwd)
@@ -20,6 +21,7 @@ packages="$packages mmdebstrap debian-archive-keyring xz-utils zstd"
 packages="$packages udev kmod e2fsprogs xfsprogs fio nvme-cli dmsetup pciutils fdisk iproute2 procps"
 # What "make check" uses outside of build roots.
 packages="$packages shellcheck"
+packages="$packages $*"
 
 say() {
     printf 'setup: %s\n' "$*" >&2

@@ -44,4 +44,19 @@ struct TopologyTests {
         #expect(topology.allKernelArguments.contains("iommu.passthrough=0"))
         #expect(Topology(.nvme("nvme0")).allKernelArguments.isEmpty)
     }
+
+    @Test("gives NVDIMMs slots and room beyond the RAM, and no file when measuring")
+    func measuring() {
+        let topology = Topology(
+            .card("card0", megabytes: 256), .nvdimm("nvdimm0", megabytes: 128))
+        let kept = topology.arguments(storage: storage)
+        #expect(kept.contains("nvdimm=on"))
+        #expect(kept.contains("slots=2,maxmem=3200M"))
+        #expect(kept.contains("nvdimm,id=nvdimm0,memdev=nvdimm0-memory"))
+        #expect(kept.contains { $0.contains("mem-path=/files/nvdimm0.memory") })
+        let measured = topology.measuring(processors: 1).arguments(storage: storage)
+        #expect(!measured.contains { $0.contains("mem-path") })
+        #expect(measured.contains("memory-backend-ram,id=card0-memory,size=256M"))
+        #expect(!Topology(.nvme("nvme0")).arguments(storage: storage).contains("nvdimm=on"))
+    }
 }

@@ -12,5 +12,7 @@ int records_command(int argc, char **argv);
 int replay_command(int argc, char **argv);
 int faults_command(int argc, char **argv);
 int race_command(int argc, char **argv);
+int clock_command(int argc, char **argv);
+int touch_command(int argc, char **argv);
 
 #endif

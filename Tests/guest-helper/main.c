@@ -227,6 +227,10 @@ int main(int argc, char **argv)
 		return faults_command(argc - 2, argv + 2);
 	if (argc >= 2 && !strcmp(argv[1], "race"))
 		return race_command(argc - 2, argv + 2);
+	if (argc >= 2 && !strcmp(argv[1], "clock"))
+		return clock_command(argc - 2, argv + 2);
+	if (argc >= 2 && !strcmp(argv[1], "touch"))
+		return touch_command(argc - 2, argv + 2);
 	fprintf(stderr, "iopmem-guest: wrong arguments\n");
 	return 64;
 }

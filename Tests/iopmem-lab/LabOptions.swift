@@ -43,6 +43,8 @@ enum NamedTopology: String, ExpressibleByArgument, CaseIterable {
     case iommu
     /// A card that can be unplugged, and a drive.
     case hotplug
+    /// What the bench command measures: a card and an NVDIMM, one processor, and the host's clock.
+    case bench
 
     var topology: Topology {
         switch self {
@@ -56,6 +58,7 @@ enum NamedTopology: String, ExpressibleByArgument, CaseIterable {
                 .rootPort("rp0", .card("card0", megabytes: 256)), .rootPort("rp1", .nvme("nvme0"))
             )
             .translatingDMA()
+        case .bench: BenchPlan.devices.measuring(processors: 1)
         case .hotplug:
             Topology(.rootPort("rp0", .card("card0", megabytes: 256)), .nvme("nvme0"))
         }

@@ -29,6 +29,7 @@ struct Run: AsyncParsableCommand {
             machine.topology.topology, kernel: machine.kernels()[0], name: "run",
             preparation: machine.driver.preparation
         ) { machine in
+            if machine.topology.hasClock { try await machine.serveClock() }
             let outcome = try await machine.guest.run(
                 command.joined(separator: " "), status: nil, within: within)
             write(outcome.outputBytes, to: 1)

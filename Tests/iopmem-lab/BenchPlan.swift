@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+
+import VMLab
+
+/// What is measured, and in which machines.
+struct BenchPlan {
+    let kernel: Kernel
+    let preparation: Preparation
+    let rounds: Int
+    let lines: [BenchLine]
+    let scaling: [BenchLine]
+
+    /// A card of the size of the others' memory, and one that is large enough for what a GiB costs.
+    static let devices = Topology(
+        .card("card0", megabytes: 256), .nvdimm("nvdimm0", megabytes: 256),
+        .card("card1", megabytes: 2048))
+
+    func carryOut() async throws -> BenchResults {
+        var results = BenchResults(
+            kernel: kernel.series, rounds: rounds)
+        results = try await Machine.run(
+            Self.devices.measuring(processors: 1), kernel: kernel, name: "bench",
+            preparation: preparation
+        ) { [results] machine in
+            var results = results
+            results.release = machine.kernel.release
+            try await setUp(machine)
+            try await measure(lines, BenchDevice.allCases, machine, into: &results.table)
+            results.faults = try await BenchFaults(machine: machine).measure(rounds: rounds)
+            results.costs = try await BenchCosts(machine: machine).measure(rounds: min(rounds, 3))
+            return results
+        }
+        if scaling.isEmpty { return results }
+        return try await Machine.run(
+            Self.devices.measuring(processors: 2), kernel: kernel, name: "bench-scaling",
+            preparation: preparation
+        ) { [results] machine in
+            var results = results
+            try await setUp(machine)
+            try await measure(scaling, [.iopmem, .brd], machine, into: &results.scaling)
+            return results
+        }
+    }
+
+    /// Each device with all of its memory written once: what is touched first is slow everywhere.
+    private func setUp(_ machine: Machine) async throws {
+        try await machine.serveClock()
+        let card = try await machine.function("card0").address
+        try await machine.step("make the devices") {
+            // ndctl gives nd_pmem's namespace struct pages, as iopmem's has them.
+            try await machine.guest.run(
+                """
+                set -e
+                modprobe iopmem
+                iopmemctl create --device \(card) --name bench --yes
+                modprobe brd rd_nr=1 rd_size=262144
+                modprobe nd_pmem
+                udevadm settle
+                ndctl create-namespace --force --reconfig=namespace0.0 --mode=fsdax --map=mem
+                udevadm settle
+                for node in \(BenchDevice.allCases.map(\.node).joined(separator: " ")); do
+                    dd if=/dev/zero of=$node bs=1M count=254 oflag=direct status=none
+                done
+                """, within: 300)
+        }
+    }
+
+    private func measure(
+        _ lines: [BenchLine], _ devices: [BenchDevice], _ machine: Machine,
+        into table: inout BenchTable
+    ) async throws {
+        let fio = BenchFio(
+            machine: machine, lines: lines, devices: devices)
+        for number in 0..<rounds {
+            var copy = table
+            try await machine.step("round \(number + 1) of \(rounds)") {
+                try await fio.round(number, into: &copy)
+            }
+            table = copy
+        }
+    }
+}
+
+/// All that was measured.
+struct BenchResults: Sendable {
+    let kernel: String
+    let rounds: Int
+    /// What `uname -r` says.
+    var release = ""
+    /// One processor.
+    var table = BenchTable()
+    /// Two processors.
+    var scaling = BenchTable()
+    var faults: [BenchFaults.Result] = []
+    var costs: BenchCosts.Result?
+
+    init(kernel: String, rounds: Int) {
+        self.kernel = kernel
+        self.rounds = rounds
+    }
+}
