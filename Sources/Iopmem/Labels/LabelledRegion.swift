@@ -117,17 +117,13 @@ extension Operation {
 
     /// Opens a region to look at it.
     func open(_ region: Region) throws(IopmemError) -> LabelledRegion {
+        let namespaces = try Inventory(root: host.root).namespaces(in: region)
         do throws(Errno) {
             return LabelledRegion(
-                region: region, control: try host.openRegion(region),
-                namespaces: inventoryNamespaces(in: region))
+                region: region, control: try host.openRegion(region), namespaces: namespaces)
         } catch {
             throw IopmemError(error, "cannot open \(region.path)")
         }
-    }
-
-    private func inventoryNamespaces(in region: Region) -> [Namespace] {
-        (try? Inventory(root: host.root))?.namespaces(in: region) ?? []
     }
 
     /// The region of a bound device that a `labels` command means.
