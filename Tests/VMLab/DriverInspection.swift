@@ -46,7 +46,9 @@ public struct DriverInspection: Sendable {
         return try await withCopy { copy in
             let outcome = try await root.run(
                 [
-                    "perl", "/kernel/checkpatch.pl", "--strict", "--no-tree", "--terse",
+                    // Relative, or it does not see that a header is one for user space.
+                    "sh", "-c", "cd /build && exec perl \"$@\"", "sh",
+                    "/kernel/checkpatch.pl", "--strict", "--no-tree", "--terse",
                     "--max-line-length=100",
                     // It takes an include of include/uapi/linux/iopmem.h in iopmem.h for the name of
                     // the file itself.
@@ -66,7 +68,7 @@ public struct DriverInspection: Sendable {
     /// Lines of a build that tell of something in it, with paths as in the repository.
     static func complaints(in output: String) -> [String] {
         let errors = output.split(separator: "\n").map(String.init).filter {
-            $0.hasPrefix("/build/") && $0.contains("error:")
+            $0.contains(": error:")
         }
         return (DriverModule.warnings(in: output) + errors).map(asInRepository)
     }
@@ -78,8 +80,9 @@ public struct DriverInspection: Sendable {
         }.map(asInRepository)
     }
 
+    /// Older kernels' builds name files with their whole path.
     private static func asInRepository(_ line: String) -> String {
-        line.replacing("/build/", with: "kmod/")
+        "kmod/" + (line.hasPrefix("/build/") ? String(line.dropFirst("/build/".count)) : line)
     }
 
     /// Gives the body a copy, so that no object lands in the checkout.

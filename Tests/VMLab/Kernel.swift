@@ -56,9 +56,9 @@ public struct Kernel: Sendable, Hashable, CustomStringConvertible {
     /// the lab is multiplied by it.
     public var slowness: Int { looksForBugs ? 4 : 1 }
 
-    /// MiB of RAM that its checkers need for themselves: KASAN's shadow is an eighth of all, and each
-    /// allocation has a record.
-    var memoryOverhead: Int { looksForBugs ? 1024 : 0 }
+    /// MiB of RAM that its machines get, out of those that a scenario wants. A scan for leaks looks at
+    /// every word of it, and at the description of every page.
+    func memory(wanted: Int) -> Int { looksForBugs ? min(wanted, 1536) : wanted }
 
     /// For its command line. Being preemptible everywhere opens windows that races need.
     var arguments: [String] {

@@ -28,7 +28,7 @@ public struct KernelLog: Sendable {
         "iopmem-lab:",
         // The settings of a checker, not a finding of it.
         "kfence: initialized", "RCU lockdep checking is enabled", "DMA-API: preallocated",
-        "DMA-API: debugging enabled", "kmemleak: Kernel memory leak detector initialized",
+        "DMA-API: debugging enabled", "kmemleak: Kernel memory leak detector",
         "kmemleak: Automatic memory scanning thread",
         // An emulated processor that had to wait for a real one, while it booted: clocks are
         // calibrated against each other before anything of ours runs.

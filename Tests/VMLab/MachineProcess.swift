@@ -72,7 +72,7 @@ final class MachineProcess: Sendable {
         var arguments = [
             Layout.repository.appending("Tests/VMLab/boot.py").string,
             "--kimg", bootable.image.string, "--mods=auto", "--disable-kvm", "--force-9p",
-            "--memory", "\(topology.memory + bootable.kernel.memoryOverhead)M",
+            "--memory", "\(bootable.kernel.memory(wanted: topology.memory))M",
             "--cpus", "\(topology.processors)", "--cwd", "/",
             "--script-sh", "exec sh '\(agent)' '\(Layout.tools)'", "--show-boot-console",
             "--verbose",
@@ -144,9 +144,11 @@ final class MachineProcess: Sendable {
         guard let guest = try await Guest.greet(stream, slowness: bootable.kernel.slowness)
         else {
             throw failure(
-                isRunning
-                    ? "the guest did not come up within \(bootSeconds) s"
-                    : "the machine ended while it booted")
+                hasPanicked
+                    ? "the kernel panicked while it booted"
+                    : isRunning
+                        ? "the guest did not come up within \(bootSeconds) s"
+                        : "the machine ended while it booted")
         }
         return assemble(guest, qmp)
     }

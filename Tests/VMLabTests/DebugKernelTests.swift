@@ -55,12 +55,12 @@ struct DebugKernelTests {
         let build = """
               CC [M]  /build/dax.o
             /build/dax.c:12:5: warning: dereference of NULL ‘p’ [-Wanalyzer-null-dereference]
-            /build/dax.c:13:6: error: incompatible types in comparison expression
+            dax.c:13:6: error: incompatible types in comparison expression
             """
         #expect(DriverInspection.complaints(in: build).count == 2)
         #expect(DriverInspection.complaints(in: build).allSatisfy { $0.hasPrefix("kmod/dax.c:") })
         let style = """
-            /build/pci.c:281: WARNING: line length of 104 exceeds 100 columns
+            pci.c:281: WARNING: line length of 104 exceeds 100 columns
             total: 0 errors, 1 warnings, 0 checks, 367 lines checked
             """
         #expect(

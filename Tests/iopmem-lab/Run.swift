@@ -18,6 +18,9 @@ struct Run: AsyncParsableCommand {
     @Option(help: "Seconds until the command is killed.")
     var within = 300
 
+    @Option(help: "More for the kernel's command line.")
+    var kernelArgument: [String] = []
+
     @Flag(help: "Print the kernel's messages to stderr in the end.")
     var dmesg = false
 
@@ -25,8 +28,10 @@ struct Run: AsyncParsableCommand {
     var command: [String]
 
     func run() async throws {
+        var topology = machine.topology.topology
+        topology.kernelArguments += kernelArgument
         let status = try await Machine.run(
-            machine.topology.topology, kernel: machine.kernels()[0], name: "run",
+            topology, kernel: machine.kernels()[0], name: "run",
             preparation: machine.driver.preparation
         ) { machine in
             if machine.topology.hasClock { try await machine.serveClock() }
