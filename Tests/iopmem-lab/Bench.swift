@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 import ArgumentParser
+import Glibc
 import SystemPackage
 import VMLab
 
@@ -31,6 +32,9 @@ struct Bench: AsyncParsableCommand {
     @OptionGroup var driver: DriverOptions
 
     func validate() throws {
+        if let output, access(output, W_OK) != 0 {
+            throw ValidationError("There is no folder \(output) that can be written.")
+        }
         guard rounds > 0 else { throw ValidationError("--rounds must be at least 1.") }
         if !driver.noDriver { return }
         throw ValidationError("Without the driver there is nothing to measure.")

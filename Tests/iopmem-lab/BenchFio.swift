@@ -95,7 +95,7 @@ struct BenchFio {
                             "bs=\(line.block)k", "ioengine=\(line.engine)",
                             "iodepth=\(line.depth)", "numjobs=\(line.jobs)", "size=\(size)m",
                             "offset_increment=\(size)m",
-                            "io_size=\(line.amount / line.jobs)m",
+                            "io_size=\(line.amount / line.jobs)m", "runtime=1s",
                         ]))
             }
         }

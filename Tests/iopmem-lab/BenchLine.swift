@@ -45,9 +45,9 @@ struct BenchLine: Hashable, Sendable {
     let depth: Int
     let jobs: Int
 
-    /// MiB that are moved, about 0.2 s of an emulated processor's time. An amount and not a time, because
-    /// a busy host makes little of a time.
-    var amount: Int { block == 4 ? 24 : 128 }
+    /// MiB that are moved, in no more than a second: a few tenths of a second of an emulated processor's
+    /// time. An amount and not only a time, because a busy host makes little of a time.
+    var amount: Int { block == 4 ? 48 : 192 }
 
     /// As in `4 KiB random read`.
     var work: String {

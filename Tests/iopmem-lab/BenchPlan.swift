@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
+import Glibc
 import VMLab
 
 /// What is measured, and in which machines.
@@ -30,6 +31,7 @@ struct BenchPlan {
             results.costs = try await BenchCosts(machine: machine).measure(rounds: min(rounds, 3))
             return results
         }
+        results.noteLoad()
         if scaling.isEmpty { return results }
         return try await Machine.run(
             Self.devices.measuring(processors: 2), kernel: kernel, name: "bench-scaling",
@@ -85,6 +87,10 @@ struct BenchPlan {
 struct BenchResults: Sendable {
     let kernel: String
     let rounds: Int
+    /// Processors of the machine that runs QEMU.
+    let hostProcessors = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+    /// How many tasks wanted them, ours among them, on average over the last 15 minutes.
+    var hostLoad = 0.0
     /// What `uname -r` says.
     var release = ""
     /// One processor.
@@ -97,5 +103,11 @@ struct BenchResults: Sendable {
     init(kernel: String, rounds: Int) {
         self.kernel = kernel
         self.rounds = rounds
+    }
+
+    /// Asks the host for its load.
+    mutating func noteLoad() {
+        var loads = [0.0, 0.0, 0.0]
+        if getloadavg(&loads, 3) == 3 { hostLoad = loads[2] }
     }
 }

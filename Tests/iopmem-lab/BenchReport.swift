@@ -42,8 +42,10 @@ struct BenchReport {
         var text = """
             # Benchmarks
 
-            Made by `make bench`; do not edit. Linux \(results.release) in QEMU without KVM; \
-            \(results.rounds) rounds of 24 MiB (4 KiB) or 128 MiB on each line and device.
+            Made by `make bench`; do not edit. Linux \(results.release) in QEMU without KVM, on a host \
+            with \(results.hostProcessors) processors and a load of \(number(results.hostLoad, 1)) during the run. \
+            \(results.rounds) rounds on each line: 48 MiB in blocks of 4 KiB, or 192 MiB in larger ones, in no more \
+            than a second.
 
             **\(met) of \(verdicts.count) limits are met.**
 
