@@ -44,22 +44,35 @@ struct BenchFio {
             ).median
         }
         for (index, line) in lines.enumerated() {
-            for device in order {
-                let name = Self.name(index, device)
-                guard let job = report.jobs.first(where: { $0.jobname == name }) else {
-                    throw LabError("fio does not report \(line.work), \(line.manner)")
-                }
-                let side = line.pattern.isWrite ? job.write : job.read
-                guard job.error == 0, side.io_bytes > 0 else {
-                    throw LabError("fio failed at \(line.work), \(line.manner) on \(device.node)")
-                }
-                let time = try Self.known(spans, name) - Int(idle[line.jobs - 1])
-                table.add(
-                    BenchSample(
-                        bytes: side.io_bytes, runtime: side.runtime, processorTime: time),
-                    of: device, on: line)
+            let samples = try order.map { device in
+                try sample(
+                    of: report, spans, Self.name(index, device), on: line,
+                    idle: Int(idle[line.jobs - 1]))
+            }
+            // What starting a job takes varies on a busy host, and may look like more than all of it.
+            guard samples.allSatisfy({ $0.processorTime > 0 }) else {
+                Progress.say("\(line.work), \(line.manner): this round tells nothing")
+                continue
+            }
+            for (device, sample) in zip(order, samples) {
+                table.add(sample, of: device, on: line)
             }
         }
+    }
+
+    private func sample(
+        of report: Report, _ spans: [String: Int], _ name: String, on line: BenchLine, idle: Int
+    ) throws -> BenchSample {
+        guard let job = report.jobs.first(where: { $0.jobname == name }) else {
+            throw LabError("fio does not report \(line.work), \(line.manner)")
+        }
+        let side = line.pattern.isWrite ? job.write : job.read
+        guard job.error == 0, side.io_bytes > 0 else {
+            throw LabError("fio failed at \(line.work), \(line.manner): \(name)")
+        }
+        return BenchSample(
+            bytes: side.io_bytes, runtime: side.runtime,
+            processorTime: try Self.known(spans, name) - idle)
     }
 
     private static func name(_ line: Int, _ device: BenchDevice) -> String {
