@@ -73,6 +73,13 @@ public struct Storage: Sendable {
         }
     }
 
+    /// Puts bytes into one of the files; QEMU and the guest see them at once.
+    public static func overwrite(_ file: FilePath, offset: Int, with bytes: [UInt8]) throws {
+        let descriptor = try FileDescriptor.open(file, .writeOnly, options: .closeOnExec)
+        defer { try? descriptor.close() }
+        _ = try descriptor.writeAll(toAbsoluteOffset: Int64(offset), bytes)
+    }
+
     /// The content of a new drive, made once: words of a splitmix64 sequence.
     ///
     /// Two machines may find at the same time that it is missing. Each writes a file of its own, and
