@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0
+
+import Testing
+import VMLab
+
+/// Everything at once.
+///
+///     root complex ─┬─ slot0 ── card0   128 MiB   bound, unbound, reset, removed, used
+///                   └─ nvme0                      does DMA into it meanwhile
+@Suite("Races")
+struct RaceTests {
+    static let topology = Topology(
+        .rootPort("slot0", reserve: 256, child: .card("card0", megabytes: 128)), .nvme("nvme0"))
+
+    /// The processes' choices follow from it. Another one is another test: `IOPMEM_SEED=7`.
+    static let seed = Setting.number("IOPMEM_SEED") ?? 1
+
+    @Test(
+        "every ioctl and sysfs write can meet every other, and all can go afterwards",
+        arguments: Kernel.supported)
+    func everything(on kernel: Kernel) async throws {
+        // A kernel that looks for bugs is worth minutes; elsewhere this finds what is found at once.
+        let seconds = Setting.number("IOPMEM_RACE_SECONDS") ?? (kernel.looksForBugs ? 180 : 20)
+        try await scenario(Self.topology, on: kernel) { machine in
+            let guest = machine.guest
+            let card = try await machine.function("card0").address
+            try await guest.run("modprobe iopmem")
+            try await machine.step("\(seconds) s with seed \(Self.seed)") {
+                let tallies = try await guest.run(
+                    "iopmem-guest race \(card) /dev/nvme0n1 \(seconds) \(Self.seed)",
+                    within: 8 * seconds + 200
+                ).output
+                for line in tallies.split(separator: "\n") {
+                    #expect(!line.contains(" 0 worked"), "\(line), so this proves nothing")
+                }
+            }
+            try await machine.step("what is left can go") {
+                try await guest.run(
+                    """
+                    # The card may be off the bus, and a race with rescan may leave it so.
+                    echo 1 >/sys/bus/pci/rescan
+                    [ -e /sys/module/iopmem ] || modprobe iopmem
+                    udevadm settle
+                    ! grep /run/race /proc/mounts
+                    cd /sys/bus/pci/devices/\(card)
+                    if [ -e driver ]; then echo \(card) >driver/unbind; fi
+                    ! grep iopmem /proc/iomem
+                    ! ls /dev/iopmem[0-9]* /sys/class/iopmem/* /sys/block/iopmem* 2>/dev/null
+                    rmmod iopmem
+                    ! grep iopmem /proc/devices /proc/misc
+                    modprobe iopmem
+                    """)
+                let again = try await machine.create(on: "card0", "--size max --force --yes")
+                try await guest.run(
+                    "fio --name=again --filename=\(again.path) --rw=write --bs=64k --size=8M"
+                        + " --direct=1 --verify=crc32c --verify_fatal=1 --verify_state_save=0"
+                        + " --minimal >/dev/null && iopmemctl unbind \(card)")
+            }
+        }
+    }
+}
