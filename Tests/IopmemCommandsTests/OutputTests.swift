@@ -112,7 +112,10 @@ struct OutputTests {
 
     @Test(
         "help",
-        arguments: ["", "devices", "bind", "unbind", "create", "list", "destroy", "doctor", "wait"])
+        arguments: [
+            "", "devices", "bind", "unbind", "create", "list", "destroy", "doctor", "wait",
+            "inject-error",
+        ])
     func help(command: String) throws {
         let session = try Session(.twoCards).run("\(command) --help")
         #expect(session.status == 0)

@@ -70,7 +70,7 @@ struct DestroyTests {
         #expect(host.removals.first?.wipes.count == DriverNumber.maxWipes)
     }
 
-    @Test("a mounted namespace is exit 4 with its mount point, whatever the options")
+    @Test("a mounted namespace is exit 4 with its mount point, also with --force")
     func mounted() throws {
         let host = try SimulatedHost(.mounted)
         let error = #expect(throws: IopmemError.self) {
@@ -80,6 +80,32 @@ struct DestroyTests {
         #expect(error?.message.contains("mounted on /tmp/my mount") == true)
         #expect(error?.remedy == "umount /tmp/my mount")
         #expect(host.acts.isEmpty)
+    }
+
+    @Test("with --revoke a mounted namespace goes, and the driver is told to take it away")
+    func revoke() throws {
+        let host = try SimulatedHost(.mounted)
+        for name in ["iopmem0", "iopmem0n1"] { try host.tree.write("", to: "/dev/\(name)") }
+        host.busyAnswers = 99
+        var shown: [String] = []
+        try Operation(on: host, telling: RecordingListener())
+            .destroy(namespace(host), DestroyRequest(force: true, revoke: true)) {
+                shown = $0.losers
+            }
+        #expect(shown == ["mounted on /tmp/my mount"])
+        #expect(host.removals.map(\.revoke) == [true])
+    }
+
+    @Test("a dry run with --revoke says who would lose it, and takes nothing")
+    func dryRevoke() throws {
+        let host = try SimulatedHost(.mounted)
+        let listener = RecordingListener()
+        try Operation(on: host, telling: listener)
+            .destroy(namespace(host), DestroyRequest(force: true, revoke: true, dryRun: true)) {
+                _ in
+            }
+        #expect(listener.notes.first?.contains("mounted on /tmp/my mount") == true)
+        #expect(host.removals.isEmpty)
     }
 
     @Test("a program that has it open is named with its number")

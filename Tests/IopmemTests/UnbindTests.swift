@@ -63,6 +63,36 @@ struct UnbindTests {
         #expect(host.openNodes == 0)
     }
 
+    @Test("with --revoke a held namespace is agreed about and then taken away")
+    func revoke() throws {
+        let host = try SimulatedHost(.mounted)
+        for name in ["iopmem0", "iopmem0n1", "iopmem0n2"] {
+            try host.tree.write("", to: "/dev/\(name)")
+        }
+        host.busyAnswers = 99
+        var asked: [String] = []
+        _ = try operation(host).unbind(
+            try address("0000:03:00.0"), revoke: true, dryRun: false
+        ) { held throws(IopmemError) in asked = held.map(\.dev) }
+        #expect(asked == ["iopmem0n1"])
+        #expect(host.retirements == [true])
+        #expect(try Inventory(root: host.root).namespaces.isEmpty)
+    }
+
+    @Test("a user who does not agree keeps everything")
+    func revokeRefused() throws {
+        let host = try SimulatedHost(.mounted)
+        let before = try host.tree.snapshot()
+        let error = #expect(throws: IopmemError.self) {
+            try operation(host).unbind(
+                try address("0000:03:00.0"), revoke: true, dryRun: false
+            ) { _ throws(IopmemError) in throw IopmemError(.failed, "not confirmed") }
+        }
+        #expect(error?.code == .failed)
+        #expect(host.retirements.isEmpty)
+        #expect(try host.tree.snapshot() == before)
+    }
+
     @Test("a dry run names what would go and does nothing")
     func dryRun() throws {
         let host = try SimulatedHost(.mounted)

@@ -17,6 +17,7 @@ struct RemovalTests {
         case unplug
         case sysfsRemove
         case sysfsUnbind
+        case revokingUnbind
 
         func take(_ card: PCIFunction, _ machine: Machine) async throws {
             switch self {
@@ -28,6 +29,11 @@ struct RemovalTests {
             case .sysfsUnbind:
                 try await machine.guest.run(
                     "echo \(card.address) >/sys/bus/pci/drivers/iopmem/unbind", within: 30)
+            case .revokingUnbind:
+                _ = try await machine.refused(4, "iopmemctl unbind \(card.address)")
+                _ = try await machine.refused(1, "iopmemctl unbind \(card.address) --revoke")
+                try await machine.guest.run(
+                    "iopmemctl unbind \(card.address) --revoke --yes", within: 60)
             }
         }
 
@@ -49,7 +55,7 @@ struct RemovalTests {
                     "ivshmem-plain", id: "card0", bus: "slot0", ["memdev": .string(memory)])
             case .sysfsRemove:
                 try await machine.guest.run("echo 1 >/sys/bus/pci/rescan")
-            case .sysfsUnbind:
+            case .sysfsUnbind, .revokingUnbind:
                 break
             }
             try await machine.guest.run(
@@ -107,6 +113,8 @@ struct RemovalTests {
             done
             """, within: 120)
 
+        let unload = try await guest.run("rmmod iopmem", status: 1)
+        #expect(unload.errors.contains("in use"))
         try await way.take(card, machine)
         // Whatever used it ends by itself: what could be taken away, was.
         try await guest.run(
@@ -132,6 +140,59 @@ struct RemovalTests {
             "fio --name=again --filename=\(again.path) --rw=write --bs=64k --size=16M --direct=1"
                 + " --verify=crc32c --verify_fatal=1 --verify_state_save=0 --minimal >/dev/null")
         try await guest.run("iopmemctl unbind \(card.address)")
+    }
+
+    @Test(
+        "a pin delays a removal, whose log names the candidates, and nothing else does",
+        arguments: Kernel.supported)
+    func pinned(on kernel: Kernel) async throws {
+        try await scenario(Self.topology, on: kernel) { machine in
+            let guest = machine.guest
+            let card = try await machine.function("card0")
+            let files = try await machine.create(on: "card0", "--size 128M")
+            try await guest.run(FileSystem.ext4.mount(files.path, at: "/run/files"))
+            try await guest.run(
+                """
+                cd /run
+                dd if=/dev/urandom of=files/pinned bs=4k count=4
+                setsid iopmem-guest pin files/pinned >pin.out 2>&1 &
+                until grep -q pinned pin.out; do sleep 0.2; done
+                """)
+            try await machine.step("what is pinned is not destroyed") {
+                let said = try await machine.refused(
+                    4, "iopmemctl destroy \(files.dev) --yes --force")
+                #expect(said.contains("mounted on /run/files"))
+            }
+            try await machine.step("the removal waits, and says for what") {
+                try await guest.run(
+                    """
+                    (echo 1 >/sys/bus/pci/devices/\(card.address)/remove; touch /run/removed) \
+                        >/dev/null 2>&1 &
+                    until dmesg | grep -q '\(files.dev): removal waits'; do sleep 0.5; done
+                    test ! -e /run/removed
+                    """, within: 60)
+                let warning = try await guest.run("dmesg | grep 'removal waits' | tail -n 1").output
+                #expect(warning.contains("for 1 pages"), "the log says \(warning)")
+                #expect(warning.contains("iopmem-guest["), "the log says \(warning)")
+                // What can be revoked was: the file system is there and fails.
+                let read = try await guest.run(
+                    "dd if=/run/files/pinned of=/dev/null bs=4k", status: 1)
+                #expect(read.errors.contains("Input/output error"))
+            }
+            try await machine.step("the pin ends, and the removal with it") {
+                try await guest.run(
+                    """
+                    pkill -x iopmem-guest
+                    until [ -e /run/removed ]; do sleep 0.2; done
+                    umount /run/files
+                    ! grep -q iopmem /proc/iomem
+                    """, within: 60)
+                try await Way.sysfsRemove.giveBack(card, for: .ext4, machine)
+                let again = try await machine.create(on: "card0", "--size 64M --force")
+                try await guest.run("iopmemctl destroy \(again.dev) --yes --keep-data")
+                try await guest.run("iopmemctl unbind \(card.address)")
+            }
+        }
     }
 
     @Test("I/O and faults wait while the function is reset", arguments: Kernel.supported)

@@ -6,11 +6,13 @@ import VMLab
 /// Boots a machine for a test, named after the test for what is kept of a failure.
 func scenario(
     _ topology: Topology, on kernel: Kernel, expecting: [String] = [],
+    preparation: Preparation = Preparation(),
     _ body: (Machine) async throws -> Void
 ) async throws {
     let name = Test.current?.name.prefix { $0 != "(" } ?? "scenario"
     try await Machine.run(
-        topology, kernel: kernel, name: String(name), expecting: expecting, body)
+        topology, kernel: kernel, name: String(name), expecting: expecting,
+        preparation: preparation, body)
 }
 
 /// What `iopmemctl list -o json` says; only what scenarios look at.

@@ -21,7 +21,7 @@ struct TopologyTests {
         #expect(arguments.contains("ivshmem-plain,id=card1,memdev=card1-memory,bus=rp0"))
         #expect(
             arguments.contains(
-                "memory-backend-file,id=card0-memory,size=256M,share=on,mem-path=/files/card0.memory"
+                "memory-backend-file,share=on,mem-path=/files/card0.memory,id=card0-memory,size=256M"
             ))
     }
 

@@ -10,6 +10,7 @@ int fail(const char *what);
 int sync_command(int argc, char **argv);
 int records_command(int argc, char **argv);
 int replay_command(int argc, char **argv);
+int memory_command(int argc, char **argv);
 int faults_command(int argc, char **argv);
 int race_command(int argc, char **argv);
 int clock_command(int argc, char **argv);

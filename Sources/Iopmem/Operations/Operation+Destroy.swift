@@ -10,16 +10,20 @@ public struct DestroyRequest: Sendable, Equatable {
     public var zero: Bool
     /// Although a file system is recognised there.
     public var force: Bool
+    /// Take it away from those who hold it: their I/O ends in EIO, their mappings in SIGBUS.
+    public var revoke: Bool
     /// Say what would be done, and do nothing.
     public var dryRun: Bool
 
     /// That request.
     public init(
-        keepData: Bool = false, zero: Bool = false, force: Bool = false, dryRun: Bool = false
+        keepData: Bool = false, zero: Bool = false, force: Bool = false, revoke: Bool = false,
+        dryRun: Bool = false
     ) {
         self.keepData = keepData
         self.zero = zero
         self.force = force
+        self.revoke = revoke
         self.dryRun = dryRun
     }
 }
@@ -36,12 +40,14 @@ extension Operation {
     ) throws(IopmemError) {
         let usage = BlockUsage(host: host)
         let filled = usage.fill(namespace)
-        try refuseHeld(filled)
+        try refuseHeld(filled, revoke: request.revoke)
         if !request.dryRun { try requirePrivilege(for: "destroy \(namespace.dev)") }
         let data = try signatures(on: namespace, usage)
         try refuseData(namespace, data, request)
         if request.dryRun {
-            listener.note("would destroy \(namespace.dev)" + plan(data, request))
+            listener.note(
+                "would destroy \(namespace.dev)" + plan(data, request)
+                    + filled.losers.map { ", although it is \($0)" }.joined())
             return
         }
         try agree(filled)
@@ -53,7 +59,7 @@ extension Operation {
         host.releaseSignals()
     }
 
-    private func refuseHeld(_ namespace: Namespace) throws(IopmemError) {
+    private func refuseHeld(_ namespace: Namespace, revoke: Bool) throws(IopmemError) {
         if namespace.mode == .p2pdma {
             throw IopmemError(
                 .busy, "cannot destroy \(namespace.dev)",
@@ -61,7 +67,7 @@ extension Operation {
                 remedy: "iopmemctl unbind \(namespace.device)")
         }
         let lasting = namespace.holders.filter { !$0.isProbe }
-        guard !lasting.isEmpty else { return }
+        guard !lasting.isEmpty, !revoke else { return }
         let mount = lasting.first { $0.kind == "mount" }
         throw IopmemError(
             .busy, "cannot destroy \(namespace.dev)",
@@ -112,7 +118,7 @@ extension Operation {
         }
         let removal = NamespaceRemoval(
             id: namespace.id, uuid: namespace.uuid.bytes, zero: request.zero,
-            wipes: Array(wipes.prefix(DriverNumber.maxWipes)))
+            revoke: request.revoke, wipes: Array(wipes.prefix(DriverNumber.maxWipes)))
         let root = host.root
         let opened = try openLocked(region)
         defer { opened.close() }

@@ -4,10 +4,16 @@ import SystemPackage
 
 extension Operation {
     /// Unbinds a function from iopmem; its namespaces go, its ordinary driver,
-    /// if it has one, gets it back. Fails with `.busy` while one is held.
+    /// if it has one, gets it back. Fails with `.busy` while one is held, unless
+    /// `revoke` says that it shall be taken away from its users, who get EIO and
+    /// SIGBUS; `agree` is then given those that are held, and throws if the user
+    /// does not want it after all.
     ///
     /// A function that is not bound to iopmem is left as it is.
-    public func unbind(_ address: PCIAddress, dryRun: Bool) throws(IopmemError) -> Device {
+    public func unbind(
+        _ address: PCIAddress, revoke: Bool = false, dryRun: Bool,
+        agree: ([Namespace]) throws(IopmemError) -> Void = { _ throws(IopmemError) in }
+    ) throws(IopmemError) -> Device {
         let device = try DeviceList(root: host.root).device(at: address)
         guard device.isBound else {
             listener.note("\(address) is not bound to iopmem")
@@ -15,19 +21,27 @@ extension Operation {
         }
         if dryRun {
             for namespace in try namespaces(of: device) {
-                listener.note("would destroy \(namespace.dev), leaving its data")
+                let losers = BlockUsage(host: host).fill(namespace).losers
+                listener.note(
+                    "would destroy \(namespace.dev), leaving its data"
+                        + losers.map { ", although it is \($0)" }.joined())
             }
             listener.note("would unbind \(address) from iopmem")
             return device
         }
         try requirePrivilege(for: "unbind \(address)")
+        if revoke {
+            let usage = BlockUsage(host: host)
+            let held = try namespaces(of: device).map(usage.fill).filter { !$0.losers.isEmpty }
+            if !held.isEmpty { try agree(held) }
+        }
         host.holdSignals()
         try checkpoint()
         try withRollback(telling: listener) { rollback throws(IopmemError) in
             let (control, _) = try openDriver(&rollback)
             // Until it is closed nobody can make a namespace on the device.
             defer { control.close() }
-            try retire(device, control)
+            try retire(device, control, revoke: revoke)
             try release(device)
         }
         return try DeviceList(root: host.root).device(at: address)
@@ -37,13 +51,15 @@ extension Operation {
         try Inventory(root: host.root).namespaces.filter { $0.device == device.address }
     }
 
-    private func retire(_ device: Device, _ control: any DriverControl) throws(IopmemError) {
+    private func retire(
+        _ device: Device, _ control: any DriverControl, revoke: Bool
+    ) throws(IopmemError) {
         let number = FunctionNumber(device.address)
         let count = try retryingWhileProbed(
             { () throws(IopmemError) in try self.namespaces(of: device) },
             "cannot unbind \(device.address)"
         ) { () throws(DriverRefusal) in
-            try control.retire(number, revoke: false)
+            try control.retire(number, revoke: revoke)
         }
         listener.step("\(count) namespaces destroyed, their data left as it was")
     }
@@ -114,6 +130,11 @@ extension Operation {
             .busy, failure, because: list.joined(separator: "; "),
             remedy: mount?.1.remedy ?? "end that use, then try again")
     }
+}
+
+extension Namespace {
+    /// Who would lose it, after "it is"; udev's probes have nothing to lose.
+    public var losers: [String] { holders.filter { !$0.isProbe }.map(\.sentence) }
 }
 
 extension Namespace.Holder {

@@ -10,11 +10,15 @@ public struct Unbind: IopmemCommand {
         abstract: "Unbind a PCI function from iopmem; its ordinary driver gets it back.",
         discussion: """
             Its namespaces are destroyed, and the bytes in them left as they are. While one of \
-            them is held nothing happens, and the message names the holder.
+            them is held nothing happens, and the message names the holder; unless --revoke \
+            takes them away, which on a terminal has to be confirmed, and needs --yes elsewhere.
             """)
 
     @Argument(help: "The PCI function, written like 0000:03:00.0.")
     var function: PCIAddress
+
+    @Flag(help: "Take held namespaces away from their users, who get EIO and SIGBUS.")
+    var revoke = false
 
     @OptionGroup var change: ChangeOptions
     /// How it talks.
@@ -26,7 +30,23 @@ public struct Unbind: IopmemCommand {
     /// Unbinds and shows the device.
     public func run(in context: Context) throws(IopmemError) {
         let device = try Operation(on: context.host, telling: context.console)
-            .unbind(function, dryRun: change.dryRun)
+            .unbind(function, revoke: revoke, dryRun: change.dryRun) { held throws(IopmemError) in
+                try confirm(held, context.console)
+            }
         try context.console.show(DevicesReport(devices: [device]))
+    }
+
+    /// Shows who loses what and has the function typed, unless --yes.
+    private func confirm(_ held: [Namespace], _ console: Console) throws(IopmemError) {
+        guard !change.yes else { return }
+        let losses = held.map { "\($0.dev) is \($0.losers.joined(separator: ", "))" }
+        let answer = try console.answer(
+            to: """
+                \(losses.joined(separator: "\n"))
+                Type \(function) to take it away: 
+                """)
+        guard answer == "\(function)" else {
+            throw IopmemError(.failed, "\(function) was not unbound", because: "not confirmed")
+        }
     }
 }

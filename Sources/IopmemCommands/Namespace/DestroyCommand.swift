@@ -9,9 +9,9 @@ public struct Destroy: IopmemCommand {
         commandName: "destroy",
         abstract: "Destroy namespaces and wipe the signatures of file systems on them.",
         discussion: """
-            A namespace that is held is refused, whatever the options. On a terminal each one \
-            is shown and its name has to be typed; scripts use --yes. Where a file system is \
-            recognised --force is needed as well, or --keep-data.
+            A namespace that is held is refused, unless --revoke takes it away from its users. \
+            On a terminal each one is shown and its name has to be typed; scripts use --yes. \
+            Where a file system is recognised --force is needed as well, or --keep-data.
             """)
 
     @Argument(help: "Kernel name, user-given name, UUID or path of a namespace.")
@@ -25,6 +25,9 @@ public struct Destroy: IopmemCommand {
 
     @Flag(help: "Overwrite all of the memory with zeros.")
     var zero = false
+
+    @Flag(help: "Take it away from those who hold it, who get EIO and SIGBUS.")
+    var revoke = false
 
     @OptionGroup var change: ChangeOptions
     /// How it talks.
@@ -48,7 +51,8 @@ public struct Destroy: IopmemCommand {
         let inventory = try Inventory(root: context.host.root)
         let operation = Operation(on: context.host, telling: context.console)
         let request = DestroyRequest(
-            keepData: keepData, zero: zero, force: change.force, dryRun: change.dryRun)
+            keepData: keepData, zero: zero, force: change.force, revoke: revoke,
+            dryRun: change.dryRun)
         var batch = Batch()
         var done: [Namespace] = []
         for name in all ? inventory.namespaces.map(\.dev) : names {
@@ -71,10 +75,11 @@ public struct Destroy: IopmemCommand {
     private func confirm(_ namespace: Namespace, _ console: Console) throws(IopmemError) {
         guard !change.yes else { return }
         let filesystem = namespace.filesystem.map { "file system \($0.type)" } ?? "no file system"
+        let held = namespace.losers.map { "\nIt is \($0), and will be taken away." }.joined()
         let question = """
             \(namespace.dev) \(namespace.name): \(ByteSize.display(namespace.size)), \
             \(namespace.mode.rawValue), on \(namespace.device) BAR \(namespace.bar), \
-            \(filesystem), UUID \(namespace.uuid)
+            \(filesystem), UUID \(namespace.uuid)\(held)
             Type \(namespace.dev) to destroy it: 
             """
         let answer = try console.answer(to: question)

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+
+import Testing
+import VMLab
+
+/// Memory that the hardware reports as bad.
+///
+///     root complex ─── card0   128 MiB   a file system, and a disk without one
+@Suite("Media errors")
+struct MediaErrorTests {
+    static let topology = Topology(.card("card0", megabytes: 128))
+
+    @Test("poison is EIO and SIGBUS until it is overwritten", arguments: Kernel.supported)
+    func poison(on kernel: Kernel) async throws {
+        try await scenario(
+            Self.topology, on: kernel, preparation: try .debugDriver()
+        ) { machine in
+            let guest = machine.guest
+            let files = try await machine.create(on: "card0", "--size 64M")
+            let disk = try await machine.create(on: "card0", "--size 2M --mode raw")
+            let badBlocks = "/sys/block/\(files.dev)/badblocks"
+
+            try await machine.step("a page of a file is found bad") {
+                try await guest.run(FileSystem.ext4.mount(files.path, at: "/run/files"))
+                try await guest.run("dd if=/dev/urandom of=/run/files/data bs=4k count=16")
+                try await guest.run("sync && test -z \"$(cat \(badBlocks))\"")
+                let said = try await guest.run("iopmem-guest poison /run/files/data 8192").output
+                #expect(said == "poisoned")
+                let listed = try await guest.run("cat \(badBlocks)").output
+                #expect(listed.hasSuffix(" 8"), "the disk lists \(listed)")
+                let count = try await guest.run(
+                    "cat /sys/class/iopmem/\(files.dev)/bad_blocks"
+                ).output
+                #expect(count == "8")
+            }
+            try await machine.step("whoever reads it hears so, its neighbours are readable") {
+                let reads = try await guest.run(
+                    "dd if=/run/files/data of=/dev/null bs=4k skip=2 count=1", status: 1)
+                #expect(reads.errors.contains("Input/output error"))
+                let touched = try await guest.run("iopmem-guest touch /run/files/data 8192").output
+                #expect(touched == "SIGBUS")
+                for neighbour in [1, 3] {
+                    try await guest.run(
+                        "dd if=/run/files/data of=/dev/null bs=4k skip=\(neighbour) count=1")
+                }
+                let block = try await guest.run("cut -d' ' -f1 \(badBlocks)").output
+                let raw = try await guest.run(
+                    "dd if=\(files.path) of=/dev/null bs=512 skip=\(block) count=1 iflag=direct",
+                    status: 1)
+                #expect(raw.errors.contains("Input/output error"))
+            }
+            try await machine.step("writing the page makes it good again") {
+                try await guest.run(
+                    "dd if=/dev/zero of=/run/files/data bs=4k seek=2 count=1 conv=notrunc,fsync")
+                try await guest.run("test -z \"$(cat \(badBlocks))\"")
+                let touched = try await guest.run("iopmem-guest touch /run/files/data 8192").output
+                #expect(touched == "0")
+                try await guest.run("umount /run/files")
+            }
+            try await machine.step("injected errors, on a disk without pages") {
+                try await guest.run(
+                    "iopmemctl inject-error \(disk.dev) --offset 4K --length 1K")
+                let reads = try await guest.run(
+                    "dd if=\(disk.path) of=/dev/null bs=4k skip=1 count=1 iflag=direct", status: 1)
+                #expect(reads.errors.contains("Input/output error"))
+                try await guest.run(
+                    "dd if=\(disk.path) of=/dev/null bs=512 skip=10 count=1 iflag=direct")
+                // Half of it is written, half of it is good.
+                try await guest.run(
+                    "dd if=/dev/zero of=\(disk.path) bs=512 seek=8 count=1 oflag=direct")
+                let listed = try await guest.run("cat /sys/block/\(disk.dev)/badblocks").output
+                #expect(listed == "9 1")
+                try await guest.run("blkdiscard --force --zeroout \(disk.path)")
+                try await guest.run("test -z \"$(cat /sys/block/\(disk.dev)/badblocks)\"")
+            }
+            try await machine.step("what cannot be injected is refused") {
+                let beyond = try await machine.refused(
+                    64, "iopmemctl inject-error \(disk.dev) --offset 2M --length 512")
+                #expect(beyond.contains("2097152"))
+                let full = try await machine.refused(
+                    1, "iopmemctl inject-error \(files.dev) --offset 0 --length 64M --force")
+                #expect(full.contains("full"))
+                try await guest.run("test -z \"$(cat \(badBlocks))\"")
+                try await guest.run("iopmemctl unbind \(disk.device)")
+            }
+        }
+    }
+
+    @Test("a driver that users have injects nothing")
+    func ordinaryBuild() async throws {
+        // One kernel: the same text is compiled for all of them.
+        let kernel = try #require(Kernel.supported.last)
+        try await scenario(Self.topology, on: kernel) { machine in
+            let disk = try await machine.create(on: "card0", "--size 2M --mode raw")
+            let said = try await machine.refused(
+                6, "iopmemctl inject-error \(disk.dev) --offset 0 --length 512")
+            #expect(said.contains("IOPMEM_DEBUG=1"))
+            try await machine.guest.run("iopmemctl unbind \(disk.device)")
+        }
+    }
+}

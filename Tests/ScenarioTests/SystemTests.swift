@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+
+import Testing
+import VMLab
+
+/// What the rest of the system may do with a namespace, and what not.
+///
+///     root complex ─── card0   128 MiB    below 4 GiB, where the platform does not cache
+///
+///     root complex ─── card0     4 GiB    above, where the firmware lets it cache
+@Suite("System")
+struct SystemTests {
+    static let low = Topology(.card("card0", megabytes: 128))
+    static let high = Topology(.card("card0", megabytes: 4096))
+
+    @Test("swap, sleep and unloading are refused, and why is said", arguments: Kernel.supported)
+    func decisions(on kernel: Kernel) async throws {
+        try await scenario(Self.low, on: kernel) { machine in
+            let guest = machine.guest
+            let disk = try await machine.create(on: "card0", "--size 64M")
+
+            try await machine.step("swap") {
+                let said = try await guest.run(
+                    "mkswap \(disk.path) && swapon \(disk.path)", status: nil)
+                #expect(said.status != 0)
+                #expect(said.errors.contains("Operation not supported"))
+                try await guest.run("! grep -q iopmem /proc/swaps")
+                try await guest.run("dmesg | grep -q '\(disk.dev): swap is refused'")
+                try await guest.run("wipefs --quiet --all \(disk.path)")
+            }
+            try await machine.step("unloading the module and sleep, while it is open") {
+                try await guest.run(FileSystem.ext4.mount(disk.path, at: "/run/files"))
+                let unload = try await guest.run("rmmod iopmem", status: 1)
+                #expect(unload.errors.contains("in use"))
+                // Refused before any device is stopped, or the machine would not answer any more.
+                let sleep = try await guest.run("echo freeze >/sys/power/state", status: 1)
+                #expect(sleep.errors.contains("Device or resource busy"))
+                let reason = try await guest.run("dmesg | grep 'the machine may not sleep'").output
+                #expect(reason.contains(disk.dev))
+                #expect(reason.contains("mount["))
+            }
+            try await machine.step("the device stays awake, whatever is asked for") {
+                let power = "/sys/bus/pci/devices/\(disk.device)/power"
+                try await guest.run("echo auto >\(power)/control")
+                try await guest.run("dd if=\(disk.path) of=/dev/null bs=1M count=4 iflag=direct")
+                let status = try await guest.run("cat \(power)/runtime_status").output
+                #expect(status == "active")
+            }
+            try await machine.step("I/O is accounted for") {
+                let sectors = try await guest.run(
+                    "awk '{print $3}' /sys/block/\(disk.dev)/stat"
+                ).output
+                #expect(try #require(Int(sectors)) >= 8192)
+            }
+            try await machine.step("unused, the module can go, and takes everything with it") {
+                try await guest.run("umount /run/files && rmmod iopmem")
+                try await guest.run("! grep -q iopmem /proc/iomem && ! ls /dev/iopmem* 2>&-")
+            }
+        }
+    }
+
+    @Test("the cache types are those of the page tables", arguments: Kernel.supported)
+    func cacheTypes(on kernel: Kernel) async throws {
+        // Newer kernels insert DAX pages with the mapping's own type.
+        let user = kernel.series.hasPrefix("6.") ? "wc" : "wb"
+        for (topology, platform) in [(Self.low, "uc-"), (Self.high, "wb")] {
+            try await scenario(topology, on: kernel) { machine in
+                try await checkCacheTypes(on: machine, platform: platform, user: user)
+            }
+        }
+    }
+
+    private func checkCacheTypes(
+        on machine: Machine, platform: String, user: String
+    ) async throws {
+        let guest = machine.guest
+        let device = try await machine.function("card0").address
+        let isCached = platform == "wb"
+        let said = try await guest.run(
+            "modprobe iopmem && iopmemctl create --device \(device) --size 64M"
+        ).errors
+        #expect(said.contains("cache") == isCached, "create said \(said)")
+        let namespace = try #require(try await machine.list().namespaces.first)
+        func expect(_ type: String, in attribute: String, of object: String) async throws {
+            let read = try await guest.run("cat /sys/class/iopmem/\(object)/\(attribute)").output
+            #expect(read == type, "\(attribute) of \(object)")
+        }
+        try await machine.step("where the platform says \(platform)") {
+            try await expect(platform, in: "cache_platform", of: namespace.region)
+            try await expect("wc", in: "cache_kernel", of: namespace.dev)
+            try await expect(user, in: "cache_user", of: namespace.dev)
+        }
+        try await machine.step("the kernel's own list says that the BAR is write-combining") {
+            try await guest.run(
+                "mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug")
+            let list = try await guest.run("cat /sys/kernel/debug/x86/pat_memtype_list").output
+            let address = try await guest.run(
+                "sed s/0x// /sys/class/iopmem/\(namespace.region)/physical_address"
+            ).output
+            let entry = list.split(separator: "\n").first { $0.contains(address) }
+            #expect(entry?.contains("write-combining") == true, "\(address) in \(list)")
+        }
+        try await machine.step("doctor calls a cached mapping a problem, and nothing else") {
+            let doctor = try await guest.run("iopmemctl doctor \(device) -o json", status: nil)
+            let report: DoctorReport = try doctor.json()
+            let finding = report.checks.first { $0.id.contains("cache") }
+            #expect((finding?.status == "problem") == isCached, "\(doctor.output)")
+            try await guest.run("iopmemctl unbind \(device)")
+        }
+    }
+
+    private struct DoctorReport: Decodable {
+        let checks: [Check]
+
+        struct Check: Decodable {
+            let id: String
+            let status: String
+        }
+    }
+}
