@@ -3,13 +3,14 @@
 /// Cuts the power of a machine again and again while it writes and syncs, and looks after each cut
 /// whether everything that had been reported as durable is there.
 ///
-///     card0   256 MiB, a file on the host ─┬─ ext4 -o dax   five writers, see records.c
+///     card0   256 MiB, a file on the host ─┬─ labels        a namespace comes and goes all the time
+///                                          ├─ ext4 -o dax   five writers, see records.c
 ///                                          └─ xfs  -o dax   five writers
 ///     iopmem.ledger                            a line for each record, after its sync
 ///
-/// What is looked at: the namespaces come back as they were, both file systems mount (that replays
-/// their journals), `fsck` finds nothing to mend then, and each record that the ledger names has its
-/// bytes. The ledger is outside: a line in it survives the machine.
+/// What is looked at: the labels are whole and bring both namespaces back as they were, both file
+/// systems mount (that replays their journals), `fsck` finds nothing to mend then, and each record
+/// that the ledger names has its bytes. The ledger is outside: a line in it survives the machine.
 ///
 /// Each machine is the judge of the cut before and the victim of the next one.
 public struct PowerCuts: Sendable {
@@ -75,12 +76,19 @@ public struct PowerCuts: Sendable {
         var figures = Figures()
         var generations: [Generation] = []
         var delay = 0.0
+        var identity: String?
         for number in 0...cuts {
             let before = generations
             let next = number < cuts ? Generation(number: number, seed: seed) : nil
-            let outcome: (found: Figures, delay: Double)
+            let outcome: Life
             do {
                 outcome = try await life(after: before, next: next, storage: storage)
+                guard identity == nil || outcome.identity == identity else {
+                    throw LabError(
+                        "the labels brought other namespaces back",
+                        evidence: "before: \(identity ?? "")\nnow: \(outcome.identity)")
+                }
+                identity = outcome.identity
             } catch {
                 throw LabError(
                     "\(error)",
@@ -100,42 +108,46 @@ public struct PowerCuts: Sendable {
         return figures
     }
 
+    /// What is known of a machine when it is over.
+    private struct Life: Sendable {
+        var found = Figures()
+        /// The namespaces' names, UUIDs and places, as text.
+        var identity = ""
+        /// Seconds.
+        var delay = 0.0
+    }
+
     /// One machine: boots, looks at what the last one left, writes, and loses its power.
     private func life(
         after generations: [Generation], next: Generation?, storage: Storage
-    ) async throws -> (found: Figures, delay: Double) {
+    ) async throws -> Life {
         try await Machine.run(
             Self.topology, kernel: kernel, name: "power-cuts", storage: storage
         ) { machine in
             let card = try await machine.function("card0").address
-            var found = Figures()
+            var life = Life()
             if let last = generations.last {
                 try await machine.step("after cut \(last.number + 1)") {
-                    try await machine.guest.run(Self.comeBack(card), within: 120)
-                    found = try await examine(machine, generations)
+                    try await machine.guest.run(Self.comeBack(card), within: 300)
+                    life.found = try await examine(machine, generations)
                 }
             } else {
-                try await machine.guest.run(Self.begin(card), within: 120)
+                try await machine.guest.run(Self.begin(card), within: 300)
             }
+            life.identity = try await machine.guest.run(Self.identity).output
             guard let next else {
                 try await machine.guest.run("umount /run/ext4 /run/xfs")
-                return (found, 0)
+                return life
             }
-            // In the load, so that a cut may also come upon what this leaves to be done.
-            let old = next.number - Self.kept
-            try await machine.guest.run(
-                """
-                for fs in ext4 xfs; do rm -rf /run/$fs/g\(old); done
-                setsid iopmem-guest records write /dev/virtio-ports/iopmem.ledger \
-                \(next.seed) \(next.writers.joined(separator: " ")) >/run/records.log 2>&1 &
-                """)
+            try await machine.guest.run(Self.load(next, card))
             try await Self.waitUntilAllWrite(next, storage, machine)
             var generator = SplitMix(state: next.seed)
             let milliseconds = Int.random(in: 0...Self.longestDelay, using: &generator)
             // Not a wait for something: the moment itself is what is being chosen.
             try await Task.sleep(for: .milliseconds(milliseconds))
             await machine.cutPower()
-            return (found, Double(milliseconds) / 1000)
+            life.delay = Double(milliseconds) / 1000
+            return life
         }
     }
 
@@ -154,8 +166,9 @@ public struct PowerCuts: Sendable {
         set -e
         modprobe iopmem
         iopmemctl bind \(card) --media persistent --quiet >/dev/null
-        iopmemctl create --device \(card) --size 120M --quiet >/dev/null
-        iopmemctl create --device \(card) --size 120M --quiet >/dev/null
+        iopmemctl labels init \(card) --quiet >/dev/null
+        iopmemctl create --device \(card) --size 120M --name ext4 --persist --quiet >/dev/null
+        iopmemctl create --device \(card) --size 120M --name xfs --persist --quiet >/dev/null
         mkfs.ext4 -q -b 4096 /dev/iopmem0n1
         mkfs.xfs -q --unsupported -m reflink=0 /dev/iopmem0n2
         \(mounts)
@@ -168,8 +181,8 @@ public struct PowerCuts: Sendable {
         set -e
         modprobe iopmem
         iopmemctl bind \(card) --media persistent --quiet >/dev/null
-        iopmemctl create --device \(card) --size 120M --force --quiet >/dev/null
-        iopmemctl create --device \(card) --size 120M --force --quiet >/dev/null
+        iopmemctl restore \(card) --quiet >/dev/null
+        iopmemctl labels check \(card)
         \(mounts)
         # Now the journals are replayed, and nothing may be left to mend.
         umount /run/ext4 /run/xfs
@@ -179,6 +192,26 @@ public struct PowerCuts: Sendable {
             exit 1
         fi
         \(mounts)
+        """
+    }
+
+    /// What must be the same for ever: one line for each namespace.
+    private static let identity = """
+        for dev in iopmem0n1 iopmem0n2; do
+            (cd /sys/class/iopmem/$dev && echo $dev $(cat uuid name offset size))
+        done
+        """
+
+    /// Writers of labels and of records, which go on until the power is cut.
+    private static func load(_ next: Generation, _ card: String) -> String {
+        """
+        for fs in ext4 xfs; do rm -rf /run/$fs/g\(next.number - kept); done
+        setsid bash -c 'while :; do
+            iopmemctl destroy passing --yes --quiet
+            iopmemctl create --device \(card) --size max --mode raw --name passing --persist --quiet
+        done' >/run/labels.log 2>&1 &
+        setsid iopmem-guest records write /dev/virtio-ports/iopmem.ledger \
+        \(next.seed) \(next.writers.joined(separator: " ")) >/run/records.log 2>&1 &
         """
     }
 
