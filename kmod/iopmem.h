@@ -159,7 +159,8 @@ struct iopmem_user {
  * @registered:	in the list of all names and UUIDs
  * @offset:	bytes from the start of the region
  * @size:	bytes
- * @claim:	child of region->claim
+ * @claim:	child of region->claim; in here, so that claiming needs no memory
+ *		and can fail for one reason only
  * @base:	kernel mapping of the whole namespace
  * @pgmap:	struct pages, for the modes that have them
  * @mapped:	@pgmap is live
@@ -186,7 +187,7 @@ struct iopmem_namespace {
 	uuid_t uuid;
 	char name[IOPMEM_NAME_LEN];
 
-	struct resource *claim;
+	struct resource claim;
 	void *base;
 	struct dev_pagemap pgmap;
 	bool mapped;

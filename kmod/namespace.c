@@ -271,10 +271,13 @@ int iopmem_namespace_create(struct iopmem_region *region, struct iopmem_namespac
 	error = register_identity(ns, arg->reason);
 	if (error)
 		goto out_ns;
-	ns->claim = __request_region(region->claim, iopmem_namespace_start(ns), ns->size,
-				     dev_name(&ns->dev), 0);
-	if (!ns->claim) {
-		error = iopmem_refuse(arg->reason, -EBUSY, "somebody else has claimed the range");
+	ns->claim.name = dev_name(&ns->dev);
+	ns->claim.flags = IORESOURCE_MEM | IORESOURCE_BUSY;
+	ns->claim.start = iopmem_namespace_start(ns);
+	ns->claim.end = ns->claim.start + ns->size - 1;
+	error = request_resource(region->claim, &ns->claim);
+	if (error) {
+		iopmem_refuse(arg->reason, error, "somebody else has claimed the range");
 		goto out_identity;
 	}
 	error = iopmem_map(ns, arg->reason);
@@ -304,7 +307,7 @@ out_device:
 out_map:
 	iopmem_unmap(ns);
 out_claim:
-	__release_region(region->claim, iopmem_namespace_start(ns), ns->size);
+	release_resource(&ns->claim);
 out_identity:
 	unregister_identity(ns);
 out_ns:
@@ -399,7 +402,7 @@ void iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_
 	device_del(&ns->dev);
 	iopmem_unmap(ns);
 	iopmem_dax_put(ns);
-	__release_region(region->claim, iopmem_namespace_start(ns), ns->size);
+	release_resource(&ns->claim);
 	unregister_identity(ns);
 	list_del(&ns->entry);
 	iopmem_region_update_free(region);

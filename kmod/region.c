@@ -276,8 +276,14 @@ struct iopmem_region *iopmem_region_create(struct iopmem_device *idev, int bar, 
 
 	region->claim = request_mem_region(region->start, region->size, IOPMEM_DRIVER_NAME);
 	if (!region->claim) {
-		error = iopmem_refuse(reason, -EBUSY,
-				      "somebody else has claimed (part of) the BAR, see /proc/iomem");
+		/* It says no more than that, and it allocates. */
+		if (region_intersects(region->start, region->size,
+				      IORESOURCE_MEM | IORESOURCE_BUSY,
+				      IORES_DESC_NONE) == REGION_DISJOINT)
+			error = iopmem_refuse(reason, -ENOMEM, "out of memory");
+		else
+			error = iopmem_refuse(reason, -EBUSY,
+					      "somebody else has claimed (part of) the BAR, see /proc/iomem");
 		goto out_index;
 	}
 	region->platform = iopmem_cache_platform(region->start);
