@@ -141,6 +141,8 @@ public struct PowerCuts: Sendable {
             }
             try await machine.guest.run(Self.load(next, card))
             try await Self.waitUntilAllWrite(next, storage, machine)
+            try await machine.guest.run(
+                "until [ -e /sys/class/iopmem/iopmem0n3 ]; do sleep 0.1; done")
             var generator = SplitMix(state: next.seed)
             let milliseconds = Int.random(in: 0...Self.longestDelay, using: &generator)
             // Not a wait for something: the moment itself is what is being chosen.
@@ -206,7 +208,8 @@ public struct PowerCuts: Sendable {
     private static func load(_ next: Generation, _ card: String) -> String {
         """
         for fs in ext4 xfs; do rm -rf /run/$fs/g\(next.number - kept); done
-        setsid bash -c 'while :; do
+        # One against ten writers of records, and a program that takes its time to start.
+        setsid nice -n -15 bash -c 'while :; do
             iopmemctl destroy passing --yes --quiet
             iopmemctl create --device \(card) --size max --mode raw --name passing --persist --quiet
         done' >/run/labels.log 2>&1 &
