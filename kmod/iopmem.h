@@ -299,6 +299,7 @@ unsigned long iopmem_busy_pages(struct iopmem_namespace *ns);
 void iopmem_revoke(struct iopmem_namespace *ns, struct iopmem_revocation *rev);
 void iopmem_revoke_finish(struct iopmem_revocation *rev);
 void iopmem_namespace_pause(struct iopmem_namespace *ns);
+void iopmem_namespace_unfreeze(struct iopmem_namespace *ns);
 void iopmem_namespace_resume(struct iopmem_namespace *ns, const char *event);
 
 /* copy.c: CPU access to the BAR */

@@ -268,19 +268,25 @@ void iopmem_device_resume(struct iopmem_device *idev, const char *event)
 	struct iopmem_namespace *ns;
 	int bar;
 
-	mutex_lock(&idev->lock);
-	if (idev->paused) {
-		WRITE_ONCE(idev->paused, false);
-		wake_up_all(&idev->resumed);
-		for (bar = IOPMEM_BARS - 1; bar >= 0; bar--) {
-			struct iopmem_region *region = idev->regions[bar];
+	if (!READ_ONCE(idev->paused))
+		return;
+	/*
+	 * Queues first, without the lock: creation does I/O with it held. While
+	 * the device is paused, no namespace comes or goes, and who pauses,
+	 * resumes or removes it holds the function's device_lock().
+	 */
+	for (bar = IOPMEM_BARS - 1; bar >= 0; bar--)
+		if (idev->regions[bar])
+			list_for_each_entry_reverse(ns, &idev->regions[bar]->namespaces, entry)
+				iopmem_namespace_unfreeze(ns);
 
-			if (!region)
-				continue;
-			list_for_each_entry_reverse(ns, &region->namespaces, entry)
+	mutex_lock(&idev->lock);
+	WRITE_ONCE(idev->paused, false);
+	wake_up_all(&idev->resumed);
+	for (bar = 0; bar < IOPMEM_BARS; bar++)
+		if (idev->regions[bar])
+			list_for_each_entry(ns, &idev->regions[bar]->namespaces, entry)
 				iopmem_namespace_resume(ns, event);
-		}
-	}
 	mutex_unlock(&idev->lock);
 }
 

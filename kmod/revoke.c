@@ -287,10 +287,15 @@ void iopmem_namespace_pause(struct iopmem_namespace *ns)
 	walk_supers(&ns->held, zap_inode_unlocked);
 }
 
+/* The first half of the way back, without idev->lock: see iopmem_device_resume(). */
+void iopmem_namespace_unfreeze(struct iopmem_namespace *ns)
+{
+	iopmem_unfreeze_queue(ns->disk->queue, ns->freeze);
+}
+
 /* The contents may be gone, and listeners are told: @event, or nothing if NULL. */
 void iopmem_namespace_resume(struct iopmem_namespace *ns, const char *event)
 {
-	iopmem_unfreeze_queue(ns->disk->queue, ns->freeze);
 	iopmem_revoke_finish(&ns->held);
 	if (event)
 		iopmem_namespace_tell(ns, event);
