@@ -36,7 +36,8 @@ static blk_status_t do_segments(struct iopmem_namespace *ns, struct bio *bio)
 
 		if (write)
 			iopmem_copy_to(bar, pages, bv.bv_len);
-		else if (iopmem_copy_from(pages, bar, bv.bv_len))
+		else if (iopmem_copy_from(pages, bar, bv.bv_len,
+					  ns->region->stream))
 			return BLK_STS_IOERR;
 	}
 	if (write) {

@@ -15,6 +15,10 @@
  * costs is less than one round trip. 64-bit loads do the rest, and all of it
  * where the FPU cannot be had.
  *
+ * An emulated processor has no round trips and takes twice as long for streaming
+ * loads. So both are timed once on each BAR, as the kernel does with its RAID
+ * parity routines (lib/raid6/algos.c); no list of processors knows better.
+ *
  * Stores are posted, and combining buffers make 64-byte writes of them when
  * they come in order. MOVNTI does that for 8 bytes at a time and needs no FPU
  * section; wider stores would fill the same buffers. It leaves nothing in the
@@ -23,6 +27,7 @@
  * Loads survive what the device may answer: a poisoned completion is a machine
  * check, a page marked bad has no mapping any more.
  */
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/sizes.h>
@@ -126,6 +131,7 @@ static int load_part(void *to, const void *bar, size_t n)
  * @bar:	any address; what is loaded beyond the range is in the same aligned
  *		64-bit words
  * @n:		bytes
+ * @stream:	by streaming loads where that is possible
  *
  * Sees what every processor and peer wrote before the call: mfence, because a
  * streaming load may otherwise be served from a line that was fetched earlier
@@ -133,7 +139,7 @@ static int load_part(void *to, const void *bar, size_t n)
  *
  * Return: 0; -EIO a load failed, and @to holds nothing of use.
  */
-int iopmem_copy_from(void *to, const void *bar, size_t n)
+int iopmem_copy_from(void *to, const void *bar, size_t n, bool stream)
 {
 	size_t part = min_t(size_t, n, -(uintptr_t)bar % sizeof(u64));
 
@@ -145,7 +151,7 @@ int iopmem_copy_from(void *to, const void *bar, size_t n)
 		bar += part;
 		n -= part;
 	}
-	if (n >= STREAM_LINE && IS_ALIGNED((uintptr_t)bar, 16) &&
+	if (stream && n >= STREAM_LINE && IS_ALIGNED((uintptr_t)bar, 16) &&
 	    cpu_feature_enabled(X86_FEATURE_XMM4_1) && irq_fpu_usable()) {
 		do {
 			size_t lines = min_t(size_t, n, STREAM_PIECE) / STREAM_LINE;
@@ -173,6 +179,32 @@ int iopmem_copy_from(void *to, const void *bar, size_t n)
 		n -= part;
 	}
 	return 0;
+}
+
+/**
+ * iopmem_stream_is_faster - which loads a BAR is to be read with
+ * @bar:	a mapped page
+ *
+ * The shortest of several times each, since an interrupt makes one longer.
+ */
+bool iopmem_stream_is_faster(const void *bar)
+{
+	u64 best[2] = { U64_MAX, U64_MAX };
+	void *page = (void *)__get_free_page(GFP_KERNEL);
+	int turn;
+
+	/* Without a measurement, what is right on hardware. */
+	if (!page)
+		return true;
+	for (turn = 0; turn < 16; turn++) {
+		u64 start = ktime_get_ns();
+
+		if (iopmem_copy_from(page, bar, PAGE_SIZE, turn % 2))
+			break;
+		best[turn % 2] = min(best[turn % 2], ktime_get_ns() - start);
+	}
+	free_page((unsigned long)page);
+	return best[1] <= best[0];
 }
 
 /**

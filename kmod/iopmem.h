@@ -90,6 +90,7 @@ struct iopmem_device {
  *		children. iomem_is_exclusive() looks at a BAR's first page only,
  *		so an unclaimed head would leave sysfs resourceN open to mmap.
  * @wc:		the whole BAR is reserved as write-combining
+ * @stream:	streaming loads read it faster, see copy.c
  * @platform:	cache type that the platform alone would give, see cache.c
  * @namespaces:	sorted by offset, under idev->lock
  * @available:	free bytes; written under idev->lock, read by sysfs
@@ -109,6 +110,7 @@ struct iopmem_region {
 	u64 label_size;
 	struct resource *claim;
 	bool wc;
+	bool stream;
 	const char *platform;
 	struct list_head namespaces;
 	u64 available;
@@ -304,7 +306,8 @@ void iopmem_namespace_resume(struct iopmem_namespace *ns, const char *event);
 
 /* copy.c: CPU access to the BAR */
 void iopmem_copy_to(void *bar, const void *from, size_t n);
-int iopmem_copy_from(void *to, const void *bar, size_t n);
+int iopmem_copy_from(void *to, const void *bar, size_t n, bool stream);
+bool iopmem_stream_is_faster(const void *bar);
 void iopmem_zero(void *bar, size_t n);
 
 /* selftest.c, in builds with IOPMEM_DEBUG=1 */

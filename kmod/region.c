@@ -51,6 +51,18 @@ void __iomem *iopmem_region_window(struct iopmem_region *region, u64 offset, u64
 	return region->wc ? ioremap_wc(start, n) : ioremap(start, n);
 }
 
+/* How the region is read: tried on its first page. */
+static void choose_loads(struct iopmem_region *region)
+{
+	void __iomem *window = iopmem_region_window(region, 0, PAGE_SIZE);
+
+	region->stream = true;
+	if (!window)
+		return;
+	region->stream = iopmem_stream_is_faster((const void __force *)window);
+	iounmap(window);
+}
+
 static int region_open(struct inode *inode, struct file *file)
 {
 	struct iopmem_region *region = container_of(inode->i_cdev, struct iopmem_region, cdev);
@@ -111,7 +123,8 @@ static ssize_t region_read(struct file *file, char __user *user, size_t n, loff_
 			done = done ?: -ENOMEM;
 			break;
 		}
-		error = iopmem_copy_from(buffer, (const void __force *)window, PAGE_SIZE);
+		error = iopmem_copy_from(buffer, (const void __force *)window, PAGE_SIZE,
+					 region->stream);
 		iounmap(window);
 		if (error || !iopmem_answers(idev)) {
 			done = done ?: -EIO;
@@ -290,6 +303,7 @@ struct iopmem_region *iopmem_region_create(struct iopmem_device *idev, int bar, 
 	region->wc = !arch_io_reserve_memtype_wc(region->start, region->size);
 	if (!region->wc)
 		dev_warn(&pdev->dev, "BAR %d cannot be reserved as write-combining\n", bar);
+	choose_loads(region);
 
 	device_initialize(&region->dev);
 	region->dev.class = &iopmem_class;

@@ -31,10 +31,12 @@ struct BenchPlot {
         let all = bars.flatMap(\.marks).flatMap { [$0.ratio.low, $0.ratio.high] }
             .filter { $0.isFinite && $0 > 0 }
         let low = min(0.8, all.min() ?? 0.8), high = max(2, all.max() ?? 2)
-        return low * 0.95...high * 1.05
+        return max(low, 0.2) * 0.95...min(high, 12) * 1.05
     }
 
+    /// What lies beyond the scale is shown at its end.
     private func x(_ ratio: Double) -> Double {
+        let ratio = min(max(ratio, range.lowerBound), range.upperBound)
         let part = log(ratio / range.lowerBound) / log(range.upperBound / range.lowerBound)
         return Self.left + part * (Self.width - Self.left - Self.right)
     }
