@@ -224,8 +224,8 @@ static inline unsigned long iopmem_namespace_pages(const struct iopmem_namespace
 /* main.c: the words for a refusal, and what every ioctl does */
 __printf(3, 4)
 int iopmem_refuse(char *reason, int error, const char *fmt, ...);
-int iopmem_copy_arg(void *arg, size_t known, size_t first, const void __user *user,
-		    u32 *size, char *reason);
+int iopmem_copy_arg(void *arg, size_t known, size_t first, void __user *user, u32 *size,
+		    char *reason);
 int iopmem_return_arg(void __user *user, const void *arg, size_t known, u32 size);
 long iopmem_get_version(void __user *user);
 bool iopmem_is_zero(const void *p, size_t n);

@@ -34,6 +34,12 @@ bool iopmem_is_zero(const void *p, size_t n)
 	return !memchr_inv(p, 0, n);
 }
 
+/* Write back what the caller has room for. */
+int iopmem_return_arg(void __user *user, const void *arg, size_t known, u32 size)
+{
+	return copy_to_user(user, arg, min_t(size_t, size, known)) ? -EFAULT : 0;
+}
+
 /**
  * iopmem_copy_arg - read an ioctl's struct, whose first member is its size
  * @arg:	@known bytes
@@ -43,10 +49,13 @@ bool iopmem_is_zero(const void *p, size_t n)
  * @size:	[out] the caller's size
  * @reason:	the reason member of @arg; cleared on success, filled on failure
  *
+ * The struct is written back once, so that a caller who cannot be told what was
+ * done is told before it is done.
+ *
  * Return: 0; -EINVAL shorter than @first; -E2BIG something unknown is asked
- * for in the tail; -EFAULT.
+ * for in the tail; -EFAULT it cannot be read, or not be written.
  */
-int iopmem_copy_arg(void *arg, size_t known, size_t first, const void __user *user, u32 *size,
+int iopmem_copy_arg(void *arg, size_t known, size_t first, void __user *user, u32 *size,
 		    char *reason)
 {
 	int error;
@@ -62,13 +71,7 @@ int iopmem_copy_arg(void *arg, size_t known, size_t first, const void __user *us
 	*(u32 *)arg = *size;
 	if (reason)
 		memset(reason, 0, IOPMEM_REASON_LEN);
-	return 0;
-}
-
-/* Write back what the caller has room for. */
-int iopmem_return_arg(void __user *user, const void *arg, size_t known, u32 size)
-{
-	return copy_to_user(user, arg, min_t(size_t, size, known)) ? -EFAULT : 0;
+	return iopmem_return_arg(user, arg, known, *size);
 }
 
 long iopmem_get_version(void __user *user)

@@ -51,12 +51,18 @@ void __iomem *iopmem_region_window(struct iopmem_region *region, u64 offset, u64
 	return region->wc ? ioremap_wc(start, n) : ioremap(start, n);
 }
 
-/* How the region is read: tried on its first page. */
+/*
+ * How the region is read: tried on its first page, unless reads may have side
+ * effects. Then nothing is read that nobody asked for.
+ */
 static void choose_loads(struct iopmem_region *region)
 {
-	void __iomem *window = iopmem_region_window(region, 0, PAGE_SIZE);
+	void __iomem *window;
 
 	region->stream = true;
+	if (!(pci_resource_flags(region->idev->pdev, region->bar) & IORESOURCE_PREFETCH))
+		return;
+	window = iopmem_region_window(region, 0, PAGE_SIZE);
 	if (!window)
 		return;
 	region->stream = iopmem_stream_is_faster((const void __force *)window);

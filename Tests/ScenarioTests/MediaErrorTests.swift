@@ -5,10 +5,10 @@ import VMLab
 
 /// Memory that the hardware reports as bad.
 ///
-///     root complex ─── card0   128 MiB   a file system, and a disk without one
+///     root complex ─── card0   256 MiB   a file system, and a disk without one
 @Suite("Media errors")
 struct MediaErrorTests {
-    static let topology = Topology(.card("card0", megabytes: 128))
+    static let topology = Topology(.card("card0", megabytes: 256))
 
     @Test("poison is EIO and SIGBUS until it is overwritten", arguments: Kernel.supported)
     func poison(on kernel: Kernel) async throws {
@@ -16,7 +16,7 @@ struct MediaErrorTests {
             Self.topology, on: kernel, preparation: try .debugDriver()
         ) { machine in
             let guest = machine.guest
-            let files = try await machine.create(on: "card0", "--size 64M")
+            let files = try await machine.create(on: "card0", "--size 192M")
             let disk = try await machine.create(on: "card0", "--size 2M --mode raw")
             let badBlocks = "/sys/block/\(files.dev)/badblocks"
 
@@ -77,8 +77,9 @@ struct MediaErrorTests {
                 let beyond = try await machine.refused(
                     64, "iopmemctl inject-error \(disk.dev) --offset 2M --length 512")
                 #expect(beyond.contains("2097152"))
+                // The kernel's list is one page: 512 ranges of at most 256 KiB.
                 let full = try await machine.refused(
-                    1, "iopmemctl inject-error \(files.dev) --offset 0 --length 64M --force")
+                    1, "iopmemctl inject-error \(files.dev) --offset 0 --length 192M --force")
                 #expect(full.contains("full"))
                 try await guest.run("test -z \"$(cat \(badBlocks))\"")
                 try await guest.run("iopmemctl unbind \(disk.device)")

@@ -85,7 +85,7 @@ struct RefusalTests {
                 ("flags=1 offset=0x8000000", "ERANGE"),
                 ("flags=1 offset=0xffffffffffe00000", "ERANGE"), ("flags=2 id=0", "EINVAL"),
                 ("flags=2 id=5000", "EINVAL"), ("uuid=0", "EINVAL"), ("name=iopmem7n1", "EINVAL"),
-                ("name=a/b", "EINVAL"),
+                ("name=a/b", "EINVAL"), ("readonly=1", "EFAULT"),
             ]
             let script = cases.map { "iopmem-guest create /dev/iopmem0 \($0.0)" }
             let answers = try await machine.guest.run(script.joined(separator: "; ")).output

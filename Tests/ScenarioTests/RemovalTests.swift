@@ -164,20 +164,24 @@ struct RemovalTests {
                 #expect(said.contains("mounted on /run/files"))
             }
             try await machine.step("the removal waits, and says for what") {
+                let waits = "\(Guest.kernelLog) | grep '\(files.dev): removal waits'"
                 try await guest.run(
                     """
                     (echo 1 >/sys/bus/pci/devices/\(card.address)/remove; touch /run/removed) \
                         >/dev/null 2>&1 &
-                    until dmesg | grep -q '\(files.dev): removal waits'; do sleep 0.5; done
+                    until \(waits); do sleep 0.5; done
                     test ! -e /run/removed
                     """, within: 60)
-                let warning = try await guest.run("dmesg | grep 'removal waits' | tail -n 1").output
+                let warning = try await guest.run("\(waits) | tail -n 1").output
                 #expect(warning.contains("for 1 pages"), "the log says \(warning)")
                 #expect(warning.contains("iopmem-guest["), "the log says \(warning)")
                 // What can be revoked was: the file system is there and fails.
                 let read = try await guest.run(
-                    "dd if=/run/files/pinned of=/dev/null bs=4k", status: 1)
-                #expect(read.errors.contains("Input/output error"))
+                    "LC_ALL=C dd if=/run/files/pinned of=/dev/null bs=4k", status: 1)
+                #expect(
+                    ["Input/output error", "No such device or address"].contains {
+                        read.errors.contains($0)
+                    }, "a read said \(read.errors)")
             }
             try await machine.step("the pin ends, and the removal with it") {
                 try await guest.run(

@@ -25,7 +25,8 @@ struct SystemTests {
                 #expect(said.status != 0)
                 #expect(said.errors.contains("Operation not supported"))
                 try await guest.run("! grep -q iopmem /proc/swaps")
-                try await guest.run("dmesg | grep -q '\(disk.dev): swap is refused'")
+                try await guest.run(
+                    "\(Guest.kernelLog) | grep '\(disk.dev): swap is refused'")
                 try await guest.run("wipefs --quiet --all \(disk.path)")
             }
             try await machine.step("unloading the module and sleep, while it is open") {
@@ -35,7 +36,9 @@ struct SystemTests {
                 // Refused before any device is stopped, or the machine would not answer any more.
                 let sleep = try await guest.run("echo freeze >/sys/power/state", status: 1)
                 #expect(sleep.errors.contains("Device or resource busy"))
-                let reason = try await guest.run("dmesg | grep 'the machine may not sleep'").output
+                let reason = try await guest.run(
+                    "\(Guest.kernelLog) | grep 'the machine may not sleep'"
+                ).output
                 #expect(reason.contains(disk.dev))
                 #expect(reason.contains("mount["))
             }

@@ -34,6 +34,10 @@ public final class Guest: Sendable {
         }
     }
 
+    /// The shell command for what the kernel logged. The agent notes each command in the
+    /// log, where a search for some words would find itself.
+    public static let kernelLog = "dmesg | grep -v 'iopmem-lab: '"
+
     /// What `uname -r` says in there.
     public let release: String
     /// How many times longer its commands may take; see ``Kernel/slowness``.

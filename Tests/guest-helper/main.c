@@ -2,8 +2,9 @@
 // What scenarios need in a guest and no program there does:
 //
 //   iopmem-guest create NODE [FIELD=VALUE...]
-//       The create ioctl with any value in any field, also wrong ones. Prints
-//       the errno's name (OK if none) and the driver's reason.
+//       The create ioctl with any value in any field, also wrong ones, and with
+//       readonly=1 from memory that cannot be written. Prints the errno's name
+//       (OK if none) and the driver's reason.
 //   iopmem-guest hold FILE
 //       Maps a file, prints "mapped", and keeps the mapping until it is killed.
 //   iopmem-guest scribble FILE
@@ -40,8 +41,8 @@ int fail(const char *what)
 
 static int create(int argc, char **argv)
 {
-	// Room behind the struct, for callers that claim a longer one.
-	union {
+	// A page: room behind the struct, for callers that claim a longer one.
+	static _Alignas(4096) union {
 		struct iopmem_namespace_create create;
 		unsigned char bytes[4096];
 	} call = { .create = {
@@ -52,7 +53,7 @@ static int create(int argc, char **argv)
 		.uuid = { 1 },
 	} };
 	struct iopmem_namespace_create *c = &call.create;
-	int node, status;
+	int node, status, access = PROT_READ | PROT_WRITE;
 
 	for (int i = 1; i < argc; i++) {
 		char *value = strchr(argv[i], '=');
@@ -84,12 +85,16 @@ static int create(int argc, char **argv)
 			strncpy((char *)c->name, value, sizeof(c->name));
 		else if (!strcmp(argv[i], "tail"))
 			call.bytes[sizeof(*c)] = number;
+		else if (!strcmp(argv[i], "readonly") && number)
+			access = PROT_READ;
 		else
 			return fail(argv[i]);
 	}
 	node = open(argv[0], O_RDWR | O_CLOEXEC);
 	if (node < 0)
 		return fail(argv[0]);
+	if (mprotect(&call, sizeof(call), access))
+		return fail("mprotect");
 	status = ioctl(node, IOPMEM_IOC_CREATE_NAMESPACE, c);
 	printf("%s %s\n", status ? strerrorname_np(errno) : "OK", (char *)c->reason);
 	return 0;
