@@ -242,89 +242,75 @@ static void control_closed(const struct file *owner)
 	}
 }
 
-static long control_prepare_bind(struct file *file, void __user *user)
+static int control_prepare_bind(void *owner, void *value)
 {
-	struct iopmem_device_bind arg;
-	u32 size;
-	int error, fault;
+	struct iopmem_device_bind *arg = value;
 
-	error = iopmem_copy_arg(&arg, sizeof(arg), IOPMEM_DEVICE_BIND_SIZE_VER0, user, &size,
-				arg.reason);
-	if (error)
-		return error;
-	if (arg.flags & ~IOPMEM_DEVICE_BIND_F_FORCE)
-		error = iopmem_refuse(arg.reason, -EINVAL, "unknown flags 0x%x",
-				      arg.flags & ~IOPMEM_DEVICE_BIND_F_FORCE);
-	else if (!iopmem_is_zero(arg.reserved, sizeof(arg.reserved)))
-		error = iopmem_refuse(arg.reason, -EINVAL, "reserved fields are not zero");
-	else if (arg.media > IOPMEM_MEDIA_PERSISTENT)
-		error = iopmem_refuse(arg.reason, -EINVAL, "unknown media %u", arg.media);
-	else if (!arg.bar_mask)
-		error = iopmem_refuse(arg.reason, -EINVAL, "the BAR mask is empty");
-	else
-		error = prepare_bind(file, &arg);
-	fault = iopmem_return_arg(user, &arg, sizeof(arg), size);
-	return error ?: fault;
+	if (arg->flags & ~IOPMEM_DEVICE_BIND_F_FORCE)
+		return iopmem_refuse(arg->reason, -EINVAL, "unknown flags 0x%x",
+				     arg->flags & ~IOPMEM_DEVICE_BIND_F_FORCE);
+	if (!iopmem_is_zero(arg->reserved, sizeof(arg->reserved)))
+		return iopmem_refuse(arg->reason, -EINVAL, "reserved fields are not zero");
+	if (arg->media > IOPMEM_MEDIA_PERSISTENT)
+		return iopmem_refuse(arg->reason, -EINVAL, "unknown media %u", arg->media);
+	if (!arg->bar_mask)
+		return iopmem_refuse(arg->reason, -EINVAL, "the BAR mask is empty");
+	return prepare_bind(owner, arg);
 }
 
-static long control_bind_result(struct file *file, void __user *user)
+static int control_bind_result(void *owner, void *value)
 {
-	struct iopmem_bind_result *arg;
-	u32 size;
-	int error;
+	struct iopmem_bind_result *arg = value;
 
-	arg = kzalloc_obj(*arg);
-	if (!arg)
-		return -ENOMEM;
-	error = iopmem_copy_arg(arg, sizeof(*arg), IOPMEM_BIND_RESULT_SIZE_VER0, user, &size, NULL);
-	if (!error && arg->flags)
-		error = -EINVAL;
-	if (!error)
-		error = bind_outcome(file, arg);
-	if (!error)
-		error = iopmem_return_arg(user, arg, sizeof(*arg), size);
-	kfree(arg);
-	return error;
+	return arg->flags ? -EINVAL : bind_outcome(owner, arg);
 }
 
-static long control_retire_device(struct file *file, void __user *user)
+static int control_retire_device(void *owner, void *value)
 {
-	struct iopmem_device_retire arg;
-	u32 size;
-	int error, fault;
+	struct iopmem_device_retire *arg = value;
 
-	error = iopmem_copy_arg(&arg, sizeof(arg), IOPMEM_DEVICE_RETIRE_SIZE_VER0, user, &size,
-				arg.reason);
-	if (error)
-		return error;
-	arg.destroyed = 0;
-	if (arg.flags & ~IOPMEM_DEVICE_RETIRE_F_REVOKE)
-		error = iopmem_refuse(arg.reason, -EINVAL, "unknown flags 0x%x",
-				      arg.flags & ~IOPMEM_DEVICE_RETIRE_F_REVOKE);
-	else if (arg.reserved0 || arg.reserved)
-		error = iopmem_refuse(arg.reason, -EINVAL, "reserved fields are not zero");
-	else
-		error = retire_device(file, &arg);
-	fault = iopmem_return_arg(user, &arg, sizeof(arg), size);
-	return error ?: fault;
+	arg->destroyed = 0;
+	if (arg->flags & ~IOPMEM_DEVICE_RETIRE_F_REVOKE)
+		return iopmem_refuse(arg->reason, -EINVAL, "unknown flags 0x%x",
+				     arg->flags & ~IOPMEM_DEVICE_RETIRE_F_REVOKE);
+	if (arg->reserved0 || arg->reserved)
+		return iopmem_refuse(arg->reason, -EINVAL, "reserved fields are not zero");
+	return retire_device(owner, arg);
 }
+
+static const struct iopmem_call control_calls[] = {
+	{
+		.cmd = IOPMEM_IOC_GET_VERSION,
+		.known = sizeof(struct iopmem_version),
+		.first = IOPMEM_VERSION_SIZE_VER0,
+		.run = iopmem_get_version,
+	},
+	{
+		.cmd = IOPMEM_IOC_PREPARE_BIND,
+		.known = sizeof(struct iopmem_device_bind),
+		.first = IOPMEM_DEVICE_BIND_SIZE_VER0,
+		.reason = offsetof(struct iopmem_device_bind, reason),
+		.run = control_prepare_bind,
+	},
+	{
+		.cmd = IOPMEM_IOC_GET_BIND_RESULT,
+		.known = sizeof(struct iopmem_bind_result),
+		.first = IOPMEM_BIND_RESULT_SIZE_VER0,
+		.run = control_bind_result,
+	},
+	{
+		.cmd = IOPMEM_IOC_RETIRE_DEVICE,
+		.known = sizeof(struct iopmem_device_retire),
+		.first = IOPMEM_DEVICE_RETIRE_SIZE_VER0,
+		.reason = offsetof(struct iopmem_device_retire, reason),
+		.run = control_retire_device,
+	},
+};
 
 static long control_ioctl(struct file *file, unsigned int cmd, unsigned long value)
 {
-	void __user *user = (void __user *)value;
-
-	switch (cmd) {
-	case IOPMEM_IOC_GET_VERSION:
-		return iopmem_get_version(user);
-	case IOPMEM_IOC_PREPARE_BIND:
-		return control_prepare_bind(file, user);
-	case IOPMEM_IOC_GET_BIND_RESULT:
-		return control_bind_result(file, user);
-	case IOPMEM_IOC_RETIRE_DEVICE:
-		return control_retire_device(file, user);
-	default:
-		return -ENOTTY;
-	}
+	return iopmem_dispatch(control_calls, ARRAY_SIZE(control_calls), cmd, (void __user *)value,
+			       file);
 }
 
 static int control_release(struct inode *inode, struct file *file)

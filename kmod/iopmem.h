@@ -221,14 +221,31 @@ static inline unsigned long iopmem_namespace_pages(const struct iopmem_namespace
 	return ns->size >> PAGE_SHIFT;
 }
 
-/* main.c: the words for a refusal, and what every ioctl does */
+/* main.c: the words for a refusal, and what we are */
 __printf(3, 4)
 int iopmem_refuse(char *reason, int error, const char *fmt, ...);
-int iopmem_copy_arg(void *arg, size_t known, size_t first, void __user *user, u32 *size,
-		    char *reason);
-int iopmem_return_arg(void __user *user, const void *arg, size_t known, u32 size);
-long iopmem_get_version(void __user *user);
 bool iopmem_is_zero(const void *p, size_t n);
+int iopmem_get_version(void *owner, void *value);
+
+/**
+ * struct iopmem_call - an ioctl, see ioctl.c
+ * @cmd:	IOPMEM_IOC_*
+ * @known:	size of its struct, as this driver knows it
+ * @first:	its size when it was first published
+ * @reason:	where its reason is, which starts empty; 0 if it has none
+ * @run:	does it
+ */
+struct iopmem_call {
+	unsigned int cmd;
+	size_t known;
+	size_t first;
+	size_t reason;
+	int (*run)(void *owner, void *value);
+};
+
+/* ioctl.c */
+long iopmem_dispatch(const struct iopmem_call *calls, size_t nr, unsigned int cmd,
+		     void __user *user, void *owner);
 
 /* control.c: the control node, and what it asks of a probe */
 void iopmem_bind_asked(struct pci_dev *pdev, struct iopmem_device_bind *arg);
@@ -255,14 +272,16 @@ struct iopmem_region *iopmem_region_create(struct iopmem_device *idev, int bar, 
 					   char *reason);
 void iopmem_region_destroy(struct iopmem_region *region);
 int iopmem_region_usable(struct iopmem_region *region, char *reason);
+int iopmem_region_lock(struct iopmem_region *region, char *reason);
+void iopmem_region_unlock(struct iopmem_region *region);
 void iopmem_region_update_free(struct iopmem_region *region);
 void __iomem *iopmem_region_window(struct iopmem_region *region, u64 offset, u64 n);
 int iopmem_region_init(void);
 void iopmem_region_exit(void);
 
 /* label.c: ioctls of the region's node */
-long iopmem_set_label_area(struct iopmem_region *region, void __user *user);
-long iopmem_write_labels(struct iopmem_region *region, void __user *user);
+int iopmem_set_label_area(void *owner, void *value);
+int iopmem_write_labels(void *owner, void *value);
 
 /* namespace.c; all under idev->lock */
 int iopmem_namespace_create(struct iopmem_region *region, struct iopmem_namespace_create *arg);

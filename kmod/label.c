@@ -66,24 +66,16 @@ static int write_area(struct iopmem_region *region, struct iopmem_label_write *a
 	return 0;
 }
 
-long iopmem_set_label_area(struct iopmem_region *region, void __user *user)
+int iopmem_set_label_area(void *owner, void *value)
 {
-	struct iopmem_label_area arg;
-	int error, fault;
-	u32 size;
+	struct iopmem_label_area *arg = value;
+	int error = iopmem_region_lock(owner, arg->reason);
 
-	error = iopmem_copy_arg(&arg, sizeof(arg), IOPMEM_LABEL_AREA_SIZE_VER0, user, &size,
-				arg.reason);
-	if (error)
-		return error;
-	if (mutex_lock_killable(&region->idev->lock)) {
-		error = iopmem_refuse(arg.reason, -EINTR, "interrupted by a signal");
-	} else {
-		error = set_area(region, &arg);
-		mutex_unlock(&region->idev->lock);
+	if (!error) {
+		error = set_area(owner, arg);
+		iopmem_region_unlock(owner);
 	}
-	fault = iopmem_return_arg(user, &arg, sizeof(arg), size);
-	return error ?: fault;
+	return error;
 }
 
 static int check_write(struct iopmem_label_write *arg)
@@ -100,33 +92,22 @@ static int check_write(struct iopmem_label_write *arg)
 	return 0;
 }
 
-long iopmem_write_labels(struct iopmem_region *region, void __user *user)
+int iopmem_write_labels(void *owner, void *value)
 {
-	struct iopmem_label_write arg;
-	int error, fault;
+	struct iopmem_label_write *arg = value;
+	int error = check_write(arg);
 	void *data;
-	u32 size;
 
-	error = iopmem_copy_arg(&arg, sizeof(arg), IOPMEM_LABEL_WRITE_SIZE_VER0, user, &size,
-				arg.reason);
 	if (error)
 		return error;
-	error = check_write(&arg);
-	if (error)
-		goto out;
-	data = vmemdup_user(u64_to_user_ptr(arg.data), arg.length);
-	if (IS_ERR(data)) {
-		error = iopmem_refuse(arg.reason, PTR_ERR(data), "the data cannot be read");
-		goto out;
-	}
-	if (mutex_lock_killable(&region->idev->lock)) {
-		error = iopmem_refuse(arg.reason, -EINTR, "interrupted by a signal");
-	} else {
-		error = write_area(region, &arg, data);
-		mutex_unlock(&region->idev->lock);
+	data = vmemdup_user(u64_to_user_ptr(arg->data), arg->length);
+	if (IS_ERR(data))
+		return iopmem_refuse(arg->reason, PTR_ERR(data), "the data cannot be read");
+	error = iopmem_region_lock(owner, arg->reason);
+	if (!error) {
+		error = write_area(owner, arg, data);
+		iopmem_region_unlock(owner);
 	}
 	kvfree(data);
-out:
-	fault = iopmem_return_arg(user, &arg, sizeof(arg), size);
-	return error ?: fault;
+	return error;
 }

@@ -2,10 +2,9 @@
 /*
  * iopmem: PCIe memory BARs as DAX block devices.
  *
- * The module, and what every ioctl shares.
+ * The module.
  */
 #include <linux/module.h>
-#include <linux/uaccess.h>
 
 #include "iopmem.h"
 
@@ -34,65 +33,21 @@ bool iopmem_is_zero(const void *p, size_t n)
 	return !memchr_inv(p, 0, n);
 }
 
-/* Write back what the caller has room for. */
-int iopmem_return_arg(void __user *user, const void *arg, size_t known, u32 size)
+/* The call of both nodes that needs none of them. */
+int iopmem_get_version(void *owner, void *value)
 {
-	return copy_to_user(user, arg, min_t(size_t, size, known)) ? -EFAULT : 0;
-}
+	struct iopmem_version *arg = value;
 
-/**
- * iopmem_copy_arg - read an ioctl's struct, whose first member is its size
- * @arg:	@known bytes
- * @known:	size that this driver knows
- * @first:	size when the struct was first published
- * @user:	where it is
- * @size:	[out] the caller's size
- * @reason:	the reason member of @arg; cleared on success, filled on failure
- *
- * The struct is written back once, so that a caller who cannot be told what was
- * done is told before it is done.
- *
- * Return: 0; -EINVAL shorter than @first; -E2BIG something unknown is asked
- * for in the tail; -EFAULT it cannot be read, or not be written.
- */
-int iopmem_copy_arg(void *arg, size_t known, size_t first, void __user *user, u32 *size,
-		    char *reason)
-{
-	int error;
-
-	if (get_user(*size, (const u32 __user *)user))
-		return -EFAULT;
-	if (*size < first || *size > PAGE_SIZE)
-		return *size < first ? -EINVAL : -E2BIG;
-	error = copy_struct_from_user(arg, known, user, *size);
-	if (error)
-		return error;
-	/* Fetched twice: the second value must not differ. */
-	*(u32 *)arg = *size;
-	if (reason)
-		memset(reason, 0, IOPMEM_REASON_LEN);
-	return iopmem_return_arg(user, arg, known, *size);
-}
-
-long iopmem_get_version(void __user *user)
-{
-	struct iopmem_version arg;
-	u32 size;
-	int error;
-
-	error = iopmem_copy_arg(&arg, sizeof(arg), IOPMEM_VERSION_SIZE_VER0, user, &size, NULL);
-	if (error)
-		return error;
-	if (arg.flags)
+	if (arg->flags)
 		return -EINVAL;
-	arg.abi = IOPMEM_ABI_VERSION;
-	arg.modes = BIT(IOPMEM_MODE_RAW);
+	arg->abi = IOPMEM_ABI_VERSION;
+	arg->modes = BIT(IOPMEM_MODE_RAW);
 	if (iopmem_dax_possible())
-		arg.modes |= BIT(IOPMEM_MODE_FSDAX);
-	arg.maps = BIT(IOPMEM_MAP_MEM);
-	arg.reserved = 0;
-	strscpy_pad(arg.release, IOPMEM_VERSION, sizeof(arg.release));
-	return iopmem_return_arg(user, &arg, sizeof(arg), size);
+		arg->modes |= BIT(IOPMEM_MODE_FSDAX);
+	arg->maps = BIT(IOPMEM_MAP_MEM);
+	arg->reserved = 0;
+	strscpy_pad(arg->release, IOPMEM_VERSION, sizeof(arg->release));
+	return 0;
 }
 
 static int __init iopmem_init(void)

@@ -43,6 +43,19 @@ int iopmem_region_usable(struct iopmem_region *region, char *reason)
 	return 0;
 }
 
+/* For a call that changes the region's namespaces, or looks at them. */
+int iopmem_region_lock(struct iopmem_region *region, char *reason)
+{
+	if (mutex_lock_killable(&region->idev->lock))
+		return iopmem_refuse(reason, -EINTR, "interrupted by a signal");
+	return 0;
+}
+
+void iopmem_region_unlock(struct iopmem_region *region)
+{
+	mutex_unlock(&region->idev->lock);
+}
+
 /* A mapping of some pages, for those that no namespace maps; undone by iounmap(). */
 void __iomem *iopmem_region_window(struct iopmem_region *region, u64 offset, u64 n)
 {
@@ -151,104 +164,102 @@ out_buffer:
 	return done;
 }
 
-static long region_create_namespace(struct iopmem_region *region, void __user *user)
+static int region_create_namespace(void *owner, void *value)
 {
-	struct iopmem_namespace_create arg;
-	int error, fault;
-	u32 size;
+	struct iopmem_namespace_create *arg = value;
+	int error = iopmem_region_lock(owner, arg->reason);
 
-	error = iopmem_copy_arg(&arg, sizeof(arg), IOPMEM_NAMESPACE_CREATE_SIZE_VER0, user, &size,
-				arg.reason);
-	if (error)
-		return error;
-	if (mutex_lock_killable(&region->idev->lock)) {
-		error = iopmem_refuse(arg.reason, -EINTR, "interrupted by a signal");
-	} else {
-		error = iopmem_namespace_create(region, &arg);
-		mutex_unlock(&region->idev->lock);
+	if (!error) {
+		error = iopmem_namespace_create(owner, arg);
+		iopmem_region_unlock(owner);
 	}
-	fault = iopmem_return_arg(user, &arg, sizeof(arg), size);
-	return error ?: fault;
+	return error;
 }
 
-static long region_destroy_namespace(struct iopmem_region *region, void __user *user)
+static int region_destroy_namespace(void *owner, void *value)
 {
+	struct iopmem_namespace_destroy *arg = value;
 	struct iopmem_range *wipes = NULL;
-	struct iopmem_namespace_destroy arg;
-	int error, fault;
-	u32 size;
+	int error;
 
-	error = iopmem_copy_arg(&arg, sizeof(arg), IOPMEM_NAMESPACE_DESTROY_SIZE_VER0, user, &size,
-				arg.reason);
-	if (error)
-		return error;
-	if (arg.nr_wipes > IOPMEM_MAX_WIPES) {
-		error = iopmem_refuse(arg.reason, -EINVAL, "%u wipes, at most %u", arg.nr_wipes,
-				      IOPMEM_MAX_WIPES);
-		goto out;
+	if (arg->nr_wipes > IOPMEM_MAX_WIPES)
+		return iopmem_refuse(arg->reason, -EINVAL, "%u wipes, at most %u", arg->nr_wipes,
+				     IOPMEM_MAX_WIPES);
+	if (arg->nr_wipes) {
+		wipes = memdup_user(u64_to_user_ptr(arg->wipes), arg->nr_wipes * sizeof(*wipes));
+		if (IS_ERR(wipes))
+			return iopmem_refuse(arg->reason, PTR_ERR(wipes),
+					     "the wipes cannot be read");
 	}
-	if (arg.nr_wipes) {
-		wipes = memdup_user(u64_to_user_ptr(arg.wipes), arg.nr_wipes * sizeof(*wipes));
-		if (IS_ERR(wipes)) {
-			error = iopmem_refuse(arg.reason, PTR_ERR(wipes),
-					      "the wipes cannot be read");
-			wipes = NULL;
-			goto out;
-		}
-	}
-	if (mutex_lock_killable(&region->idev->lock)) {
-		error = iopmem_refuse(arg.reason, -EINTR, "interrupted by a signal");
-	} else {
-		error = iopmem_namespace_destroy(region, &arg, wipes);
-		mutex_unlock(&region->idev->lock);
+	error = iopmem_region_lock(owner, arg->reason);
+	if (!error) {
+		error = iopmem_namespace_destroy(owner, arg, wipes);
+		iopmem_region_unlock(owner);
 	}
 	kfree(wipes);
-out:
-	fault = iopmem_return_arg(user, &arg, sizeof(arg), size);
-	return error ?: fault;
+	return error;
 }
 
-static long region_inject_error(struct iopmem_region *region, void __user *user)
+static int region_inject_error(void *owner, void *value)
 {
-	struct iopmem_error_injection arg;
-	int error, fault;
-	u32 size;
+	struct iopmem_error_injection *arg = value;
+	int error = iopmem_region_lock(owner, arg->reason);
 
-	error = iopmem_copy_arg(&arg, sizeof(arg), IOPMEM_ERROR_INJECTION_SIZE_VER0, user, &size,
-				arg.reason);
-	if (error)
-		return error;
-	if (mutex_lock_killable(&region->idev->lock)) {
-		error = iopmem_refuse(arg.reason, -EINTR, "interrupted by a signal");
-	} else {
-		error = iopmem_namespace_inject(region, &arg);
-		mutex_unlock(&region->idev->lock);
+	if (!error) {
+		error = iopmem_namespace_inject(owner, arg);
+		iopmem_region_unlock(owner);
 	}
-	fault = iopmem_return_arg(user, &arg, sizeof(arg), size);
-	return error ?: fault;
+	return error;
 }
+
+static const struct iopmem_call region_calls[] = {
+	{
+		.cmd = IOPMEM_IOC_GET_VERSION,
+		.known = sizeof(struct iopmem_version),
+		.first = IOPMEM_VERSION_SIZE_VER0,
+		.run = iopmem_get_version,
+	},
+	{
+		.cmd = IOPMEM_IOC_CREATE_NAMESPACE,
+		.known = sizeof(struct iopmem_namespace_create),
+		.first = IOPMEM_NAMESPACE_CREATE_SIZE_VER0,
+		.reason = offsetof(struct iopmem_namespace_create, reason),
+		.run = region_create_namespace,
+	},
+	{
+		.cmd = IOPMEM_IOC_DESTROY_NAMESPACE,
+		.known = sizeof(struct iopmem_namespace_destroy),
+		.first = IOPMEM_NAMESPACE_DESTROY_SIZE_VER0,
+		.reason = offsetof(struct iopmem_namespace_destroy, reason),
+		.run = region_destroy_namespace,
+	},
+	{
+		.cmd = IOPMEM_IOC_SET_LABEL_AREA,
+		.known = sizeof(struct iopmem_label_area),
+		.first = IOPMEM_LABEL_AREA_SIZE_VER0,
+		.reason = offsetof(struct iopmem_label_area, reason),
+		.run = iopmem_set_label_area,
+	},
+	{
+		.cmd = IOPMEM_IOC_WRITE_LABELS,
+		.known = sizeof(struct iopmem_label_write),
+		.first = IOPMEM_LABEL_WRITE_SIZE_VER0,
+		.reason = offsetof(struct iopmem_label_write, reason),
+		.run = iopmem_write_labels,
+	},
+	{
+		.cmd = IOPMEM_IOC_INJECT_ERROR,
+		.known = sizeof(struct iopmem_error_injection),
+		.first = IOPMEM_ERROR_INJECTION_SIZE_VER0,
+		.reason = offsetof(struct iopmem_error_injection, reason),
+		.run = region_inject_error,
+	},
+};
 
 static long region_ioctl(struct file *file, unsigned int cmd, unsigned long value)
 {
-	struct iopmem_region *region = file->private_data;
-	void __user *user = (void __user *)value;
-
-	switch (cmd) {
-	case IOPMEM_IOC_GET_VERSION:
-		return iopmem_get_version(user);
-	case IOPMEM_IOC_CREATE_NAMESPACE:
-		return region_create_namespace(region, user);
-	case IOPMEM_IOC_DESTROY_NAMESPACE:
-		return region_destroy_namespace(region, user);
-	case IOPMEM_IOC_SET_LABEL_AREA:
-		return iopmem_set_label_area(region, user);
-	case IOPMEM_IOC_WRITE_LABELS:
-		return iopmem_write_labels(region, user);
-	case IOPMEM_IOC_INJECT_ERROR:
-		return region_inject_error(region, user);
-	default:
-		return -ENOTTY;
-	}
+	return iopmem_dispatch(region_calls, ARRAY_SIZE(region_calls), cmd, (void __user *)value,
+			       file->private_data);
 }
 
 static const struct file_operations region_fops = {
