@@ -5,7 +5,8 @@ import VMLab
 
 /// No memory, at each place where some is asked for.
 ///
-///     root complex ─── card0   128 MiB
+///     root complex ─┬─ card0   128 MiB   on which calls fail
+///                   └─ card1    16 MiB   whose namespace keeps page tables alive
 ///
 /// Only in the kernel that looks for bugs: the archive's kernels are built without
 /// CONFIG_FAULT_INJECTION, so there nothing can be made to fail.
@@ -15,19 +16,28 @@ import VMLab
         if: Kernel.supported.contains(where: \.looksForBugs),
         "CONFIG_FAULT_INJECTION is off in the archive's kernels; make test-debug runs it"))
 struct FaultInjectionTests {
-    static let topology = Topology(.card("card0", megabytes: 128))
+    static let topology = Topology(
+        .card("card0", megabytes: 128), .card("card1", megabytes: 16))
 
     @Test(
         "a call whose allocation fails says so and changes nothing",
         arguments: Kernel.supported.filter(\.looksForBugs))
     func allocations(on kernel: Kernel) async throws {
-        try await scenario(Self.topology, on: kernel, expecting: ["kobject_add_internal failed"]) {
-            machine in
+        // The kernel's own words about what it was not given; a trace follows some of them.
+        let reports = ["kobject_add_internal failed for iopmem", "add_pages+", "Call Trace:"]
+        try await scenario(Self.topology, on: kernel, expecting: reports) { machine in
             let guest = machine.guest
             let card = try await machine.function("card0").address
+            // Two places that nobody but the kernel can mend. KASAN forgets that page tables for its
+            // shadow were not to be had (mm/kasan/init.c: zero_pud_populate() drops the error). x86
+            // does not check whether it got some for the memory itself (arch/x86/mm/init_64.c), but
+            // needs none beside memory that is mapped already.
+            let excluded = try machine.addresses(of: "kasan_add_zero_shadow")
+            try await guest.run("modprobe iopmem && iopmemctl bind \(card)")
+            let mapped = try await machine.create(on: "card1", "--size max")
             try await guest.run(
                 """
-                modprobe iopmem && iopmemctl bind \(card) && udevadm settle
+                udevadm settle
                 # Its looks at new disks would hold them.
                 pkill -STOP -x systemd-udevd
                 cd /sys/kernel/debug || exit
@@ -38,17 +48,11 @@ struct FaultInjectionTests {
                 done
                 echo N >fail_page_alloc/ignore-gfp-highmem
                 echo 0 >fail_page_alloc/min-order
-                # x86 maps new memory with page tables that it does not check it was given, in every
-                # kernel of ours: not a place where anybody can fail.
-                sort /proc/kallsyms | awk '$3 == "init_memory_mapping" { from = $1; next }
-                    from != "" && $1 != from { print from, $1; exit }' | {
-                    read -r from to
-                    for kind in failslab fail_page_alloc; do
-                        echo 32 >$kind/stacktrace-depth
-                        echo 0x$from >$kind/reject-start
-                        echo 0x$to >$kind/reject-end
-                    done
-                }
+                for kind in failslab fail_page_alloc; do
+                    echo 32 >$kind/stacktrace-depth
+                    echo \(excluded.lowerBound) >$kind/reject-start
+                    echo \(excluded.upperBound) >$kind/reject-end
+                done
                 """)
             try await machine.step("each allocation fails once") {
                 let told = try await guest.run("iopmem-guest faults \(card)", within: 300).output
@@ -60,7 +64,8 @@ struct FaultInjectionTests {
                 let failures = created?.split(separator: " ").compactMap { Int($0) }.first ?? 0
                 #expect(failures > 20, "too few for the creation of a namespace: \(told)")
             }
-            try await guest.run("pkill -CONT -x systemd-udevd && iopmemctl unbind \(card)")
+            try await guest.run("pkill -CONT -x systemd-udevd")
+            try await guest.run("iopmemctl unbind \(card) && iopmemctl unbind \(mapped.device)")
         }
     }
 }

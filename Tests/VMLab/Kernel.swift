@@ -60,9 +60,11 @@ public struct Kernel: Sendable, Hashable, CustomStringConvertible {
     /// every word of it, and at the description of every page.
     func memory(wanted: Int) -> Int { looksForBugs ? min(wanted, 1536) : wanted }
 
-    /// For its command line. Being preemptible everywhere opens windows that races need.
+    /// For its command line. Being preemptible everywhere opens windows that races need; its functions
+    /// are where ``Machine/addresses(of:)`` says.
     var arguments: [String] {
-        looksForBugs ? ["preempt=full", "rcupdate.rcu_cpu_stall_timeout=\(60 * slowness)"] : []
+        looksForBugs
+            ? ["preempt=full", "nokaslr", "rcupdate.rcu_cpu_stall_timeout=\(60 * slowness)"] : []
     }
 }
 

@@ -16,20 +16,23 @@ public final class Machine: Sendable {
     public let storage: Storage
     /// The exact kernel that it runs.
     public let kernel: KernelPackages
+    let symbols: FilePath
 
     private let folder: FilePath
     private let process: MachineProcess
     private let currentStep = Mutex<String?>(nil)
 
     private init(
-        guest: Guest, qmp: QMP, topology: Topology, storage: Storage, kernel: KernelPackages,
+        guest: Guest, qmp: QMP, topology: Topology, storage: Storage,
+        bootable: Preparation.Bootable,
         folder: FilePath, process: MachineProcess
     ) {
         self.guest = guest
         self.qmp = qmp
         self.topology = topology
         self.storage = storage
-        self.kernel = kernel
+        kernel = bootable.packages
+        symbols = bootable.symbols
         self.folder = folder
         self.process = process
     }
@@ -93,7 +96,7 @@ public final class Machine: Sendable {
                 let machine = try await process.boot { guest, qmp in
                     Machine(
                         guest: guest, qmp: qmp, topology: topology, storage: storage,
-                        kernel: bootable.packages, folder: folder, process: process)
+                        bootable: bootable, folder: folder, process: process)
                 }
                 return (machine, process)
             } catch {

@@ -23,6 +23,8 @@ public struct Preparation: Sendable {
         let folder: FilePath
 
         var image: FilePath { folder.appending("boot/vmlinuz-\(packages.release)") }
+        /// A stub in the archive's packages, which keep the real one among the debugging symbols.
+        var symbols: FilePath { folder.appending("boot/System.map-\(packages.release)") }
     }
 
     /// How long what the archive offered counts as what it offers.

@@ -228,7 +228,7 @@ int main(int argc, char **argv)
 		return records_command(argc - 2, argv + 2);
 	if (argc >= 2 && !strcmp(argv[1], "replay"))
 		return replay_command(argc - 2, argv + 2);
-	if (argc >= 2 && (!strcmp(argv[1], "poison") || !strcmp(argv[1], "touch") ||
+	if (argc >= 2 && (!strcmp(argv[1], "poison") || !strcmp(argv[1], "load") ||
 			  !strcmp(argv[1], "pin")))
 		return memory_command(argc - 1, argv + 1);
 	if (argc >= 2 && !strcmp(argv[1], "faults"))

@@ -4,7 +4,7 @@
 //   iopmem-guest poison FILE OFFSET
 //       Has the kernel treat a page of the file as if the hardware had found it
 //       bad (MADV_HWPOISON). Prints "poisoned".
-//   iopmem-guest touch FILE OFFSET
+//   iopmem-guest load FILE OFFSET
 //       Reads one byte through a mapping. Prints its value, or "SIGBUS".
 //   iopmem-guest pin FILE
 //       Pins the file's first page (vmsplice into a pipe), unmaps and closes the
@@ -68,7 +68,7 @@ static int poison(const char *file, const char *offset)
 	return 0;
 }
 
-static int touch(const char *file, const char *offset)
+static int load(const char *file, const char *offset)
 {
 	unsigned char *address = map_page(file, offset);
 
@@ -104,10 +104,10 @@ int memory_command(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[0], "poison"))
 		return poison(argv[1], argv[2]);
-	if (argc == 3 && !strcmp(argv[0], "touch"))
-		return touch(argv[1], argv[2]);
+	if (argc == 3 && !strcmp(argv[0], "load"))
+		return load(argv[1], argv[2]);
 	if (argc == 2 && !strcmp(argv[0], "pin"))
 		return pin(argv[1]);
-	fprintf(stderr, "iopmem-guest: poison FILE OFFSET, touch FILE OFFSET, or pin FILE\n");
+	fprintf(stderr, "iopmem-guest: poison FILE OFFSET, load FILE OFFSET, or pin FILE\n");
 	return 64;
 }

@@ -38,6 +38,10 @@
 // this many times longer than asked for: an emulated machine may be that slow.
 #define ENOUGH 3
 #define PATIENCE 8
+// Milliseconds that a program takes to start in an emulated machine, and how many times longer
+// is waited for at most.
+#define ORDINARY 100
+#define SLOWEST 10
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
@@ -79,10 +83,28 @@ static time_t now(void)
 	return time.tv_sec;
 }
 
-// Others need a window, too.
+// How many times longer a program takes to start than in an ordinary emulated machine.
+static unsigned int slowness = 1;
+
+static void measure_slowness(void)
+{
+	struct timespec start, end;
+	long milliseconds;
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	if (system("mkfs.ext4 -V 2>/dev/null"))
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	milliseconds = (end.tv_sec - start.tv_sec) * 1000 + (end.tv_nsec - start.tv_nsec) / 1000000;
+	slowness = milliseconds < ORDINARY ? 1 : milliseconds / ORDINARY;
+	if (slowness > SLOWEST)
+		slowness = SLOWEST;
+}
+
+// Others need a window, too, in which they get as far as on a faster machine.
 static void breathe(unsigned int milliseconds)
 {
-	usleep(below(milliseconds) * 1000);
+	usleep(below(milliseconds) * slowness * 1000);
 }
 
 static void count(int worked)
@@ -688,6 +710,7 @@ int race_command(int argc, char **argv)
 	if (all == MAP_FAILED)
 		return fail("mmap");
 	over = (volatile int *)&all[COUNT(roles)];
+	measure_slowness();
 	for (size_t i = 0; i < COUNT(roles); i++) {
 		seed = strtoull(argv[3], NULL, 0) + i;
 		tally = &all[i];
