@@ -44,8 +44,8 @@ struct BenchReport {
 
             Made by `make bench`; do not edit. Linux \(results.release) in QEMU without KVM, on a host \
             with \(results.hostProcessors) processors and a load of \(number(results.hostLoad, 1)) during the run. \
-            \(results.rounds) rounds on each line: 48 MiB in blocks of 4 KiB, or 192 MiB in larger ones, in no more \
-            than a second.
+            \(results.rounds) rounds on each line: \(BenchLine.smallAmount) MiB in blocks of 4 KiB, or \
+            \(BenchLine.largeAmount) MiB in larger ones, in no more than a second.
 
             **\(met) of \(verdicts.count) limits are met.**
 
