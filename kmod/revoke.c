@@ -16,7 +16,8 @@
  * The reference is on the super block, never on an inode across the wait: an
  * inode that is held while its file system is unmounted is a "Busy inodes" BUG.
  * It is given back after del_gendisk() and before memunmap_pages(), because the
- * last one runs the unmount.
+ * last one runs the unmount. A mount that is not complete has no faults yet, and
+ * once it is, those are refused: it is left alone.
  */
 #include <linux/delay.h>
 #include <linux/fs.h>
@@ -87,7 +88,7 @@ static struct super_block *get_page_super(struct page *page)
 	mapping = READ_ONCE(page_folio(page)->mapping);
 	if (mapping && !((unsigned long)mapping & (sizeof(long) - 1))) {
 		host = READ_ONCE(mapping->host);
-		if (host && atomic_inc_not_zero(&host->i_sb->s_active))
+		if (host && iopmem_grab_super(host->i_sb))
 			sb = host->i_sb;
 	}
 	rcu_read_unlock();

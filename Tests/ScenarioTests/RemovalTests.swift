@@ -177,7 +177,7 @@ struct RemovalTests {
                 #expect(warning.contains("iopmem-guest["), "the log says \(warning)")
                 // What can be revoked was: the file system is there and fails.
                 let read = try await guest.run(
-                    "LC_ALL=C dd if=/run/files/pinned of=/dev/null bs=4k", status: 1)
+                    "dd if=/run/files/pinned of=/dev/null bs=4k", status: 1)
                 #expect(
                     ["Input/output error", "No such device or address"].contains {
                         read.errors.contains($0)
@@ -194,9 +194,45 @@ struct RemovalTests {
                 try await Way.sysfsRemove.giveBack(card, for: .ext4, machine)
                 let again = try await machine.create(on: "card0", "--size 64M --force")
                 try await guest.run("iopmemctl destroy \(again.dev) --yes --keep-data")
-                try await guest.run("iopmemctl unbind \(card.address)")
+            }
+            try await machine.step("a mount that began fails, and the removal ends") {
+                try await removeDuringMount(card, machine)
             }
         }
+    }
+
+    /// The mount's end is in our hands: its journal is on another disk, which is suspended.
+    private func removeDuringMount(_ card: PCIFunction, _ machine: Machine) async throws {
+        let guest = machine.guest
+        let files = try await machine.create(on: "card0", "--size 64M --force")
+        try await guest.run(
+            """
+            set -e
+            cd /run
+            echo 0 131072 linear /dev/nvme0n1 0 | dmsetup create journal
+            mkfs.ext4 -q -F -b 4096 -O journal_dev /dev/mapper/journal
+            mkfs.ext4 -q -F -b 4096 -J device=/dev/mapper/journal \(files.path)
+            udevadm settle
+            dmsetup suspend journal
+            (set +e; mount -t ext4 \(files.path) files; echo $? >mounted) >/dev/null 2>&1 &
+            until grep -q journal /proc/$(pgrep -x mount)/stack; do sleep 0.2; done
+            """, within: 60)
+        try await guest.run(
+            """
+            cd /run
+            (echo \(card.address) >/sys/bus/pci/drivers/iopmem/unbind; touch unbound) \
+                >/dev/null 2>&1 &
+            while dd if=\(files.path) of=/dev/null bs=4k count=1 iflag=direct 2>/dev/null; do
+                sleep 0.2
+            done
+            sleep 2
+            dmsetup resume journal
+            until [ -e unbound ] && [ -e mounted ]; do sleep 0.2; done
+            """, within: 60)
+        let status = try await guest.run("cat /run/mounted").output
+        #expect(status == "32", "the mount ended with \(status)")
+        try await guest.run(
+            "dmsetup remove --retry journal && ! grep -q iopmem /proc/iomem", within: 30)
     }
 
     @Test("I/O and faults wait while the function is reset", arguments: Kernel.supported)

@@ -123,9 +123,21 @@ static inline void iopmem_drop_dax_entries(struct inode *inode)
 #endif
 
 /*
- * The file system mounted on a block device, with a reference on s_active, or
- * NULL. A super block is freed after a grace period; its holder pointer is
- * cleared under bd_holder_lock where there is one.
+ * A reference on s_active, of a super block that is mounted: not on one that is
+ * going, nor on one that may still fail. That one is unmade by the last
+ * reference, and bdev_mark_dead() waits until it is born or dying. Whoever holds
+ * it and then takes its disk away would wait for himself.
+ */
+static inline bool iopmem_grab_super(struct super_block *sb)
+{
+	/* Pairs with the barrier before SB_BORN is set: vfs_get_tree() in fs/super.c. */
+	return (smp_load_acquire(&sb->s_flags) & SB_BORN) && atomic_inc_not_zero(&sb->s_active);
+}
+
+/*
+ * The file system mounted on a block device, grabbed, or NULL. A super block is
+ * freed after a grace period; its holder pointer is cleared under bd_holder_lock
+ * where there is one.
  */
 #ifdef IOPMEM_HAVE_fs_holder_ops
 static inline struct super_block *iopmem_get_bdev_super(struct block_device *bdev)
@@ -135,7 +147,7 @@ static inline struct super_block *iopmem_get_bdev_super(struct block_device *bde
 	mutex_lock(&bdev->bd_holder_lock);
 	if (bdev->bd_holder_ops == &fs_holder_ops)
 		sb = bdev->bd_holder;
-	if (sb && !atomic_inc_not_zero(&sb->s_active))
+	if (sb && !iopmem_grab_super(sb))
 		sb = NULL;
 	mutex_unlock(&bdev->bd_holder_lock);
 	return sb;
@@ -147,7 +159,7 @@ static inline struct super_block *iopmem_get_bdev_super(struct block_device *bde
 
 	rcu_read_lock();
 	sb = READ_ONCE(bdev->bd_super);
-	if (sb && !atomic_inc_not_zero(&sb->s_active))
+	if (sb && !iopmem_grab_super(sb))
 		sb = NULL;
 	rcu_read_unlock();
 	return sb;
