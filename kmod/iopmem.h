@@ -7,6 +7,7 @@
  *   iopmem_device     a bound PCI function            pci.c
  *     iopmem_region   a memory BAR of it              region.c
  *       iopmem_namespace  a slice of the BAR          namespace.c
+ *         create.c how it is made, and registry.c what it is called
  *         block.c  the disk and its bios
  *         dax.c    the pagemap and the dax device
  *         revoke.c taking the pages back from their users
@@ -283,8 +284,14 @@ void iopmem_region_exit(void);
 int iopmem_set_label_area(void *owner, void *value);
 int iopmem_write_labels(void *owner, void *value);
 
-/* namespace.c; all under idev->lock */
+/* registry.c */
+int iopmem_registry_add(struct iopmem_namespace *ns, char *reason);
+void iopmem_registry_remove(struct iopmem_namespace *ns);
+
+/* create.c; under idev->lock */
 int iopmem_namespace_create(struct iopmem_region *region, struct iopmem_namespace_create *arg);
+
+/* namespace.c; all under idev->lock */
 int iopmem_namespace_destroy(struct iopmem_region *region, struct iopmem_namespace_destroy *arg,
 			     const struct iopmem_range *wipes);
 int iopmem_namespace_close_doors(struct iopmem_namespace *ns, bool revoke, char *reason);
