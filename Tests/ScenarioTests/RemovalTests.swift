@@ -5,8 +5,8 @@ import VMLab
 
 /// Taking the card away while everything on it is in use.
 ///
-///     root complex ─┬─ slot0 ── card0   256 MiB   a mounted file system, and a disk under fio
-///                   └─ nvme0                      reads into a mapped file
+///     root complex ─┬─ slot0 ── card0   256 MiB   mounted file systems, and a disk under fio
+///                   └─ nvme0                      reads into mapped files
 @Suite("Removal")
 struct RemovalTests {
     static let topology = Topology(
@@ -37,13 +37,11 @@ struct RemovalTests {
             }
         }
 
-        func giveBack(
-            _ card: PCIFunction, for fileSystem: FileSystem, _ machine: Machine
-        ) async throws {
+        func giveBack(_ card: PCIFunction, _ machine: Machine) async throws {
             switch self {
             case .unplug:
                 // QEMU cannot give the same memory object to a second device.
-                let memory = "card0-memory-for-\(fileSystem)"
+                let memory = "card0-memory-again"
                 try await machine.qmp.execute(
                     "object-add",
                     [
@@ -70,43 +68,46 @@ struct RemovalTests {
     func underLoad(on kernel: Kernel) async throws {
         try await scenario(Self.topology, on: kernel) { machine in
             let card = try await machine.function("card0")
-            for fileSystem in FileSystem.allCases {
-                for way in Way.allCases {
-                    try await machine.step("\(fileSystem), \(way), under load") {
-                        try await remove(card, way, fileSystem, machine)
-                    }
+            for way in Way.allCases {
+                try await machine.step("\(way), under load") {
+                    try await remove(card, way, machine)
                 }
             }
         }
     }
 
-    private func remove(
-        _ card: PCIFunction, _ way: Way, _ fileSystem: FileSystem, _ machine: Machine
-    ) async throws {
+    private func remove(_ card: PCIFunction, _ way: Way, _ machine: Machine) async throws {
         let guest = machine.guest
-        let files = try await machine.create(on: "card0", "--size 128M --force")
+        for fileSystem in FileSystem.allCases {
+            let files = try await machine.create(on: "card0", "--size 80M --force")
+            try await guest.run("wipefs --quiet --all \(files.path)")
+            try await guest.run(fileSystem.mount(files.path, at: "/run/\(fileSystem)"))
+            try await guest.run(
+                "cd /run/\(fileSystem) && fallocate -l 16M mapped && fallocate -l 4M streamed")
+        }
         let disk = try await machine.create(on: "card0", "--size 64M --force")
         let stacked = try await machine.create(on: "card0", "--size max --force")
-        try await guest.run("wipefs --quiet --all \(files.path) \(disk.path) \(stacked.path)")
-        try await guest.run(fileSystem.mount(files.path, at: "/run/files"))
-        try await guest.run(
-            "fallocate -l 16M /run/files/mapped; fallocate -l 4M /run/files/streamed")
+        try await guest.run("wipefs --quiet --all \(disk.path) \(stacked.path)")
         try await guest.run(
             "echo 0 $(blockdev --getsz \(stacked.path)) linear \(stacked.path) 0"
                 + " | dmsetup create stacked")
+        let fileSystems = FileSystem.allCases.map { "\($0)" }
         try await guest.run(
             """
             cd /run
-            setsid iopmem-guest scribble /run/files/mapped >scribble.out 2>&1 &
-            echo $! >scribble.pid
-            setsid iopmem-guest stream /dev/nvme0n1 /run/files/streamed >stream.out 2>&1 &
+            for files in \(fileSystems.joined(separator: " ")); do
+                setsid iopmem-guest scribble /run/$files/mapped >scribble-$files.out 2>&1 &
+                setsid iopmem-guest stream /dev/nvme0n1 /run/$files/streamed \\
+                    >stream-$files.out 2>&1 &
+            done
             for engine in psync io_uring; do
                 setsid fio --name=$engine --filename=\(disk.path) --rw=randrw --bs=4k --direct=1 \\
                     --time_based --runtime=120 --ioengine=$engine --iodepth=8 >$engine.out 2>&1 &
             done
             setsid dd if=/dev/zero of=/dev/mapper/stacked bs=1M oflag=direct >dd.out 2>&1 &
-            until grep -q scribbling scribble.out && grep -q streaming stream.out; do
-                sleep 0.2
+            for files in \(fileSystems.joined(separator: " ")); do
+                until grep -q scribbling scribble-$files.out; do sleep 0.2; done
+                until grep -q streaming stream-$files.out; do sleep 0.2; done
             done
             until [ "$(cat /sys/block/\(disk.dev)/stat | awk '{print $5}')" -gt 100 ]; do
                 sleep 0.2
@@ -121,20 +122,24 @@ struct RemovalTests {
             """
             until ! pgrep -x 'fio|iopmem-guest|dd' >/dev/null; do sleep 0.2; done
             """, within: 60)
-        let streamed = try await guest.run("tail -n 1 /run/stream.out").output
-        #expect(
-            ["EFAULT", "EIO", "ENXIO"].contains(streamed) || streamed.isEmpty,
-            "the peer's read ended with \(streamed)")
+        for fileSystem in fileSystems {
+            let streamed = try await guest.run("tail -n 1 /run/stream-\(fileSystem).out").output
+            #expect(
+                ["EFAULT", "EIO", "ENXIO"].contains(streamed) || streamed.isEmpty,
+                "the peer's read into \(fileSystem) ended with \(streamed)")
+        }
         for engine in ["psync", "io_uring"] {
             let said = try await guest.run("cat /run/\(engine).out").output
             #expect(said.contains("err= "), "fio with \(engine) said nothing: \(said)")
             #expect(!said.contains("err= 0"), "fio with \(engine) saw no error: \(said)")
         }
-        try await guest.run("umount /run/files", within: 30)
+        for fileSystem in fileSystems {
+            try await guest.run("umount /run/\(fileSystem)", within: 30)
+        }
         try await guest.run("dmsetup remove --retry stacked", within: 30)
         try await guest.run("! grep -q iopmem /proc/iomem && ! ls /dev/iopmem[0-9]* 2>/dev/null")
 
-        try await way.giveBack(card, for: fileSystem, machine)
+        try await way.giveBack(card, machine)
         let again = try await machine.create(on: "card0", "--size 64M --force")
         try await guest.run(
             "fio --name=again --filename=\(again.path) --rw=write --bs=64k --size=16M --direct=1"
@@ -191,7 +196,7 @@ struct RemovalTests {
                     umount /run/files
                     ! grep -q iopmem /proc/iomem
                     """, within: 60)
-                try await Way.sysfsRemove.giveBack(card, for: .ext4, machine)
+                try await Way.sysfsRemove.giveBack(card, machine)
                 let again = try await machine.create(on: "card0", "--size 64M --force")
                 try await guest.run("iopmemctl destroy \(again.dev) --yes --keep-data")
             }

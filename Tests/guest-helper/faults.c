@@ -560,9 +560,11 @@ static void fail_each(const struct call *call)
 			call->check(error);
 		if (error && !came)
 			die("%s fails by itself: %s: %s", call->name, strerrorname_np(error), reason);
-		// device_add_disk() drops the error of dev_set_name(), and then misses the name.
+		// device_add_disk() drops the error of dev_set_name() (block/genhd.c), and then
+		// misses the name.
 		if (error && error != ENOMEM &&
-		    !(error == EINVAL && strstr(reason, "cannot be added (error -22)")))
+		    !(error == EINVAL && !strncmp(reason, "the disk ", 9) &&
+		      strstr(reason, " cannot be added (error -22)")))
 			die("%s, allocation %d: %s: %s", call->name, n, strerrorname_np(error), reason);
 		if (error) {
 			snapshot(after);

@@ -601,6 +601,18 @@ out:
 	close(file);
 }
 
+// khugepaged has a file open while it looks at its pages, and closes it later
+// (mm/khugepaged.c, collapse_single_pmd()), so a busy mount is asked again.
+static int unmount(const char *folder, int flags)
+{
+	for (int tries = 0; umount2(folder, flags); tries++) {
+		if (errno != EBUSY || tries == 100)
+			return -1;
+		usleep(100000);
+	}
+	return 0;
+}
+
 static void use_mount(void)
 {
 	static int drive = -1;
@@ -621,7 +633,7 @@ static void use_mount(void)
 	count(1);
 	use_file(folder, drive);
 	// Nothing in it is open any more, so it must go, also when the card has gone.
-	if (umount2(folder, once_in(4) ? MNT_DETACH : 0)) {
+	if (unmount(folder, once_in(4) ? MNT_DETACH : 0)) {
 		printf("%s cannot be unmounted: %s\n", folder, strerrorname_np(errno));
 		fflush(stdout);
 		_exit(1);
