@@ -59,14 +59,14 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "IopmemCommands",
-            dependencies: ["Iopmem", "IopmemVerify", argumentParser, logging],
+            dependencies: ["Iopmem", "IopmemVerify", argumentParser],
             swiftSettings: strict),
         .executableTarget(
             name: "iopmemctl", dependencies: ["IopmemCommands"], swiftSettings: strict),
 
         // Tests without root.
         .target(
-            name: "Support", dependencies: ["Iopmem", "IopmemSystem", systemPackage],
+            name: "Support", dependencies: ["Iopmem", "IopmemSystem", systemPackage, logging],
             path: "Tests/Support", exclude: ["Captured"],
             swiftSettings: strict),
         .target(name: "CLayout", path: "Tests/CLayout"),
@@ -78,7 +78,9 @@ let package = Package(
             name: "IopmemLabelsTests", dependencies: ["IopmemLabels"], swiftSettings: strict),
         .testTarget(
             name: "IopmemTests",
-            dependencies: ["Iopmem", "IopmemLabels", "IopmemSystem", "Support", systemPackage],
+            dependencies: [
+                "Iopmem", "IopmemLabels", "IopmemSystem", "Support", systemPackage, logging,
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "IopmemVerifyTests",

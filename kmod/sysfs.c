@@ -183,7 +183,8 @@ static int namespace_uevent(iopmem_const struct device *dev, struct kobj_uevent_
 
 	return add_uevent_var(env, "IOPMEM_UUID=%pUb", &ns->uuid) ?:
 	       add_uevent_var(env, "IOPMEM_NAME=%s", ns->name) ?:
-	       add_uevent_var(env, "IOPMEM_MODE=%s", iopmem_mode_name(ns->mode));
+	       add_uevent_var(env, "IOPMEM_MODE=%s", iopmem_mode_name(ns->mode)) ?:
+	       add_uevent_var(env, "IOPMEM_OPENERS=%u", READ_ONCE(ns->openers));
 }
 
 /* A region's node creates and destroys: for root alone. */

@@ -11,7 +11,8 @@ public struct Iopmemctl: ParsableCommand {
         version: version,
         subcommands: [
             Devices.self, Bind.self, Unbind.self, Create.self, List.self, Destroy.self, Verify.self,
-            DoctorCommand.self, Wait.self, Labels.self, Restore.self, InjectError.self,
+            DoctorCommand.self, MonitorCommand.self, Wait.self, Labels.self, Restore.self,
+            Metrics.self, InjectError.self,
         ])
 
     /// The version of the tool, the same as the driver's.

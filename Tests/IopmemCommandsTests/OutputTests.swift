@@ -99,6 +99,35 @@ struct OutputTests {
         }
     }
 
+    @Test("monitor tells one event a line, as words or as an object")
+    func monitor() throws {
+        for (line, name) in [("monitor", "monitor"), ("monitor -o json", "monitor.json")] {
+            let session = try mounted()
+            session.host.news = [
+                .event(
+                    .init(action: "add", subsystem: "block", name: "iopmem0n1", path: Self.path)),
+                .event(
+                    .init(
+                        action: "change", subsystem: "iopmem", name: "iopmem0n1", path: Self.path,
+                        properties: ["IOPMEM_EVENT": "dying", "IOPMEM_OPENERS": "3"])),
+                .lost,
+            ]
+            session.run(line)
+            #expect(session.status == 0)
+            #expect(session.talk == "following events; stop with Ctrl-C\n")
+            try expectSnapshot(session.output, named: name)
+        }
+    }
+    private static let path = "/devices/pci0000:00/0000:03:00.0/iopmem/iopmem0/iopmem0n1"
+
+    @Test("metrics are in Prometheus' format, also with -o json")
+    func metrics() throws {
+        let session = try mounted()
+        let text = String(decoding: session.run("metrics").bytes, as: UTF8.self)
+        try expectSnapshot(text, named: "metrics")
+        #expect(String(decoding: session.run("metrics -o json").bytes, as: UTF8.self) == text)
+    }
+
     @Test("-v tells the steps on stderr, -q silences notes, errors are always told")
     func verbosity() throws {
         let loud = try Session(.twoCards).run("create --device 00:10.0 -v")
@@ -114,7 +143,7 @@ struct OutputTests {
         "help",
         arguments: [
             "", "devices", "bind", "unbind", "create", "list", "destroy", "doctor", "wait",
-            "inject-error",
+            "monitor", "metrics", "inject-error",
         ])
     func help(command: String) throws {
         let session = try Session(.twoCards).run("\(command) --help")

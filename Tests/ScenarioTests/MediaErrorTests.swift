@@ -32,6 +32,11 @@ struct MediaErrorTests {
                     "cat /sys/class/iopmem/\(files.dev)/bad_blocks"
                 ).output
                 #expect(count == "8")
+                let metrics = try await guest.run("iopmemctl metrics").output
+                #expect(
+                    metrics.contains(
+                        "iopmem_namespace_bad_blocks{namespace=\"\(files.dev)\",uuid=\"\(files.uuid)\"} 8\n"
+                    ))
             }
             try await machine.step("whoever reads it hears so, its neighbours are readable") {
                 let reads = try await guest.run(

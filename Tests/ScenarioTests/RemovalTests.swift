@@ -154,6 +154,11 @@ struct RemovalTests {
         try await scenario(Self.topology, on: kernel) { machine in
             let guest = machine.guest
             let card = try await machine.function("card0")
+            try await guest.run(
+                """
+                setsid iopmemctl monitor -o json >/run/events 2>/run/monitor.err &
+                until grep -q following /run/monitor.err; do sleep 0.2; done
+                """)
             let files = try await machine.create(on: "card0", "--size 128M")
             try await guest.run(FileSystem.ext4.mount(files.path, at: "/run/files"))
             try await guest.run(
@@ -200,10 +205,32 @@ struct RemovalTests {
                 let again = try await machine.create(on: "card0", "--size 64M --force")
                 try await guest.run("iopmemctl destroy \(again.dev) --yes --keep-data")
             }
+            try await machine.step("a monitor heard it") {
+                let events: [Event] = try await guest.run(
+                    "udevadm settle; cat /run/events"
+                ).jsonLines()
+                #expect(
+                    events.prefix(5).map { "\($0.event) \($0.dev)" }
+                        == [
+                            "bound \(files.region)", "added \(files.dev)",
+                            "revoked \(files.dev)", "removed \(files.dev)",
+                            "unbound \(files.region)",
+                        ])
+                #expect(events.allSatisfy { $0.device == card.address })
+                #expect(events.prefix(4).dropFirst().allSatisfy { $0.uuid == files.uuid })
+            }
             try await machine.step("a mount that began fails, and the removal ends") {
                 try await removeDuringMount(card, machine)
             }
         }
+    }
+
+    /// A line of `iopmemctl monitor -o json`; only what is looked at.
+    private struct Event: Decodable {
+        let event: String
+        let dev: String
+        let device: String
+        let uuid: String?
     }
 
     /// The mount's end is in our hands: its journal is on another disk, which is suspended.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 public import Iopmem
 public import IopmemSystem
+public import Logging
 public import SystemPackage
 
 /// A machine in a directory, with a kernel and a driver that do what the real
@@ -54,6 +55,12 @@ public final class SimulatedHost: Host {
     public var beforeCreate: ((SimulatedHost) throws -> Void)?
     /// What happens while somebody waits, one after the other; then time is up.
     public var events: [(SimulatedHost) throws -> Void] = []
+    /// What is heard afterwards.
+    public var news: [DeviceEvents.News] = []
+    /// The time of day.
+    public var time = Timestamp(seconds: 1_795_268_013, nanoseconds: 123_000_000)
+    /// What was written down.
+    public let records = Records()
     /// What was asked of the driver.
     public internal(set) var removals: [NamespaceRemoval] = []
     /// Whether each retirement of a device was to take held namespaces away.
@@ -164,6 +171,15 @@ public final class SimulatedHost: Host {
     }
 
     /// See Host.
+    public func now() -> Timestamp { time }
+
+    /// See Host.
+    public var journal: Logger {
+        let records = records
+        return Logger(label: "iopmemctl") { _ in records }
+    }
+
+    /// See Host.
     public func holdSignals() { areSignalsHeld = true }
 
     /// See Host.
@@ -192,15 +208,17 @@ private final class SimulatedWatch: NodeWatch {
         }
     }
 
-    func waitForEvent(until deadline: Deadline) throws(IopmemError) -> Bool {
+    func next(until deadline: Deadline?) throws(IopmemError) -> DeviceEvents.News? {
         host.acts.append("wait for an event")
-        guard let event = host.events.first else { return false }
-        host.events.removeFirst()
-        do {
-            try event(host)
-        } catch {
-            throw IopmemError(.failed, "\(error)")
+        if let event = host.events.first {
+            host.events.removeFirst()
+            do {
+                try event(host)
+            } catch {
+                throw IopmemError(.failed, "\(error)")
+            }
+            return .event(.init(action: "change", subsystem: "other", name: "", path: ""))
         }
-        return true
+        return host.news.isEmpty ? nil : host.news.removeFirst()
     }
 }

@@ -26,8 +26,17 @@ public final class Guest: Sendable {
 
         /// Standard output, decoded from JSON.
         public func json<Value: Decodable>(_ type: Value.Type = Value.self) throws -> Value {
+            try decoded(outputBytes)
+        }
+
+        /// Standard output with one JSON object a line.
+        public func jsonLines<Value: Decodable>(_ type: Value.Type = Value.self) throws -> [Value] {
+            try outputBytes.split(separator: UInt8(ascii: "\n")).map { try decoded(Array($0)) }
+        }
+
+        private func decoded<Value: Decodable>(_ bytes: [UInt8]) throws -> Value {
             do {
-                return try JSONDecoder().decode(type, from: Data(outputBytes))
+                return try JSONDecoder().decode(Value.self, from: Data(bytes))
             } catch {
                 throw LabError("the output is not the expected JSON: \(error)", evidence: output)
             }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 public import IopmemSystem
+public import Logging
 public import SystemPackage
 
 /// What the operations need from a machine, apart from reading files.
@@ -42,6 +43,11 @@ public protocol Host {
 
     /// Returns when udev has nothing queued, at once if it does not run.
     func waitForUdev(until deadline: Deadline) throws(IopmemError)
+
+    /// The time of day.
+    func now() -> Timestamp
+    /// Where changes are written down.
+    var journal: Logger { get }
 
     /// From now on SIGINT, SIGTERM and SIGHUP wait until `pendingSignal` is
     /// asked, so that what was begun can be finished or undone.
@@ -99,6 +105,7 @@ public protocol NodeWatch: AnyObject {
         for name: String, subsystem: String, until deadline: Deadline
     ) throws(IopmemError)
 
-    /// Returns after the next event of any device, or false at the deadline.
-    func waitForEvent(until deadline: Deadline) throws(IopmemError) -> Bool
+    /// Returns with the next news of any device, or with nil at the deadline;
+    /// without one it waits for ever.
+    func next(until deadline: Deadline?) throws(IopmemError) -> DeviceEvents.News?
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 import Glibc
 public import IopmemSystem
+public import Logging
 public import SystemPackage
 
 /// The machine that the process runs on.
@@ -8,6 +9,8 @@ public final class LinuxHost: Host {
     /// Its own file tree.
     public let root = SystemRoot.machine
     private var signals: SignalHold?
+    /// systemd's journal.
+    public let journal = Logger(label: "iopmemctl") { JournalLogHandler(label: $0) }
 
     /// This machine.
     public init() {}
@@ -105,6 +108,9 @@ public final class LinuxHost: Host {
             throw IopmemError(error, "cannot wait for udev")
         }
     }
+
+    /// By its clock.
+    public func now() -> Timestamp { .now() }
 
     /// Blocks them.
     public func holdSignals() {
@@ -243,7 +249,7 @@ private final class LinuxNodeWatch: NodeWatch {
         for name: String, subsystem: String, until deadline: Deadline
     ) throws(IopmemError) {
         while !events.isReady(name: name, subsystem: subsystem) {
-            guard try !waitForEvent(until: deadline) else { continue }
+            guard try next(until: deadline) == nil else { continue }
             throw IopmemError(
                 .timedOut, "the node /dev/\(name) did not become ready in time",
                 remedy: events.usesDaemon
@@ -252,7 +258,7 @@ private final class LinuxNodeWatch: NodeWatch {
         }
     }
 
-    func waitForEvent(until deadline: Deadline) throws(IopmemError) -> Bool {
+    func next(until deadline: Deadline?) throws(IopmemError) -> DeviceEvents.News? {
         let wait: DeviceEvents.Wait
         do throws(Errno) {
             wait = try events.next(until: deadline, signals: signals)
@@ -260,8 +266,8 @@ private final class LinuxNodeWatch: NodeWatch {
             throw IopmemError(error, "cannot wait for device events")
         }
         switch wait {
-        case .event: return true
-        case .timedOut: return false
+        case .news(let news): return news
+        case .timedOut: return nil
         case .interrupted:
             throw IopmemError(
                 .interrupted, "interrupted while waiting; nothing was changed",

@@ -64,6 +64,7 @@ extension Operation {
         try checkpoint()
         listener.step("write the label area of \(region.dev)")
         try write(writes, to: &opened)
+        record("made a label area on \(region.dev)", region)
         guard let made = try opened.area() else {
             throw IopmemError(
                 .failed, "the label area of \(region.dev) is not there after it was written",

@@ -59,6 +59,7 @@ extension Operation {
         try checkpoint()
         listener.step("write the labels of \(file) to \(region.dev)")
         try write(writes, to: &opened)
+        record("wrote the labels of \(file) to \(region.dev)", region)
         return try listing(opened)
     }
 

@@ -179,7 +179,9 @@ extension Operation {
                 }
                 if region.isCachedByPlatform, !isToldOfCache { warnAboutCache(region) }
                 isToldOfCache = true
-                outcome.restored.append(try bringBack(entry, opened))
+                let restored = try bringBack(entry, opened)
+                record(restored.creation("restored"), restored)
+                outcome.restored.append(restored)
             } catch {
                 guard error.code != .interrupted else { throw error }
                 outcome.failures.append(error)

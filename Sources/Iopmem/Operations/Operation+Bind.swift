@@ -48,13 +48,15 @@ extension Operation {
         }
         try requirePrivilege(for: "bind \(device.address)")
         host.holdSignals()
-        return try withRollback(telling: listener) { rollback throws(IopmemError) in
+        let bound = try withRollback(telling: listener) { rollback throws(IopmemError) in
             let (control, _) = try openDriver(&rollback)
             defer { control.close() }
             let bound = try bind(device, request, control, &rollback)
             try tellLabels(of: bound)
             return bound
         }
+        record("bound \(bound.address), media \(request.media)", bound.address)
+        return bound
     }
 
     /// The order of the checks is part of the promise: a disk that is in use is

@@ -19,7 +19,7 @@ extension Operation {
         }
         try requirePrivilege(for: "create a namespace on \(request.device)")
         host.holdSignals()
-        return try withRollback(telling: listener) { rollback throws(IopmemError) in
+        let made = try withRollback(telling: listener) { rollback throws(IopmemError) in
             let (control, version) = try openDriver(&rollback)
             defer { control.close() }
             if !device.isBound {
@@ -29,6 +29,9 @@ extension Operation {
             let region = try chooseRegion(for: request)
             return try create(request, in: region, version, &rollback)
         }
+        if !device.isBound { record("bound \(device.address)", device.address) }
+        record(made.creation("created"), made)
+        return made
     }
 
     private func bindRequest(for request: CreateRequest) -> BindRequest {

@@ -54,6 +54,7 @@ extension Operation {
         host.holdSignals()
         try checkpoint()
         try remove(namespace, request, wipes: request.keepData ? [] : data.wipes)
+        record("destroyed \(namespace.dev)" + plan(data, request), filled)
         listener.note("destroyed \(namespace.dev)")
         // The next one may be asked about, and Ctrl-C is an answer.
         host.releaseSignals()

@@ -45,6 +45,7 @@ extension Operation {
                 remedy: error.errno == .notSupported
                     ? "build the driver for tests: make -C kmod IOPMEM_DEBUG=1" : nil)
         }
+        record("made \(range.count) bytes at \(range.lowerBound) bad", namespace)
         listener.note(
             "\(range.count) bytes at \(range.lowerBound) of \(namespace.dev) are bad until written")
     }

@@ -37,13 +37,18 @@ extension Operation {
         }
         host.holdSignals()
         try checkpoint()
+        let gone = try namespaces(of: device)
         try withRollback(telling: listener) { rollback throws(IopmemError) in
             let (control, _) = try openDriver(&rollback)
             // Until it is closed nobody can make a namespace on the device.
             defer { control.close() }
             try retire(device, control, revoke: revoke)
+            for namespace in gone {
+                record("destroyed \(namespace.dev), leaving its data", namespace)
+            }
             try release(device)
         }
+        record("unbound \(address)", address)
         return try DeviceList(root: host.root).device(at: address)
     }
 

@@ -22,7 +22,7 @@ extension Operation {
                 try watch.wait(for: found.dev, subsystem: subsystem, until: deadline)
                 return found
             }
-            guard try watch.waitForEvent(until: deadline) else {
+            guard try watch.next(until: deadline) != nil else {
                 throw IopmemError(
                     .timedOut,
                     "no namespace \(name) became ready within \(timeout.components.seconds) s",

@@ -44,6 +44,14 @@ public struct Console: Listener {
         }
     }
 
+    /// Prints one of many results, as one line in either form.
+    func show(_ report: some LineReport) throws(IopmemError) {
+        switch format {
+        case .json: try writeResult(try JSON.line(of: report))
+        case .table: try print(report.line)
+        }
+    }
+
     /// Prints text that is a result by itself: help, a version.
     func print(_ text: String) throws(IopmemError) {
         try writeResult(text + "\n")

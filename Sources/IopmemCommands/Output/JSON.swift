@@ -6,8 +6,19 @@ import Iopmem
 /// fixed (alphabetical) order, a newline at the end.
 enum JSON {
     static func text(of report: some Encodable) throws(IopmemError) -> String {
+        try encoded(report, as: .prettyPrinted)
+    }
+
+    /// The same without line breaks inside.
+    static func line(of report: some Encodable) throws(IopmemError) -> String {
+        try encoded(report, as: [])
+    }
+
+    private static func encoded(
+        _ report: some Encodable, as form: JSONEncoder.OutputFormatting
+    ) throws(IopmemError) -> String {
         let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        encoder.outputFormatting = form.union([.sortedKeys, .withoutEscapingSlashes])
         do {
             let data = try encoder.encode(Document(report: report))
             return String(decoding: data, as: UTF8.self) + "\n"

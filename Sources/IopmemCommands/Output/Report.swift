@@ -9,6 +9,12 @@ public protocol Report: Encodable {
     var sections: [ReportSection] { get }
 }
 
+/// One of many results that come one after the other: a line each.
+protocol LineReport: Encodable {
+    /// What a person gets.
+    var line: String { get }
+}
+
 /// A part of a report for people.
 public enum ReportSection: Sendable, Equatable {
     /// Lines as they are.

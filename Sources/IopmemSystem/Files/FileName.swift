@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 private import Glibc
+public import SystemPackage
 
-/// Taking files away again.
-public enum FileRemoval {
+/// What names of files can be made to do.
+public enum FileName {
     /// Removes a name, if it is there.
-    public static func unlink(_ path: String) {
-        _ = Glibc.unlink(path)
+    public static func remove(_ path: String) {
+        _ = unlink(path)
+    }
+
+    /// Gives a file another name, in place of what had it.
+    public static func rename(_ path: String, to other: String) throws(Errno) {
+        try retrying { Glibc.rename(path, other) }
     }
 }

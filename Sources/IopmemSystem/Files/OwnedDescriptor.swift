@@ -29,6 +29,12 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
         self.raw = FileDescriptor(rawValue: try retrying { open(path, flags, 0o600) })
     }
 
+    /// Lets everybody read the file.
+    public borrowing func allowReading() throws(Errno) {
+        let number = raw.rawValue
+        try retrying { fchmod(number, 0o644) }
+    }
+
     /// Returns when what was written is on the disk.
     public borrowing func synchronize() throws(Errno) {
         let number = raw.rawValue

@@ -16,12 +16,36 @@ public final class DeviceEvents {
         public var subsystem: String
         /// The kernel's name.
         public var name: String
+        /// Where it is in sysfs, from `/devices` on.
+        public var path: String
+        /// What the driver says in addition: the properties `IOPMEM_…`.
+        public var properties: [String: String]
+
+        /// An event as it came.
+        public init(
+            action: String, subsystem: String, name: String, path: String,
+            properties: [String: String] = [:]
+        ) {
+            self.action = action
+            self.subsystem = subsystem
+            self.name = name
+            self.path = path
+            self.properties = properties
+        }
+    }
+
+    /// What one can hear.
+    public enum News: Equatable, Sendable {
+        /// Something happened.
+        case event(Event)
+        /// Events came faster than they were read, and some are gone.
+        case lost
     }
 
     /// How a wait ended.
     public enum Wait: Equatable, Sendable {
-        /// Something happened.
-        case event(Event)
+        /// With that.
+        case news(News)
         /// The deadline passed first.
         case timedOut
         /// A signal that is held back came first.
@@ -59,22 +83,44 @@ public final class DeviceEvents {
         udev_unref(udev)
     }
 
-    /// Waits for the next event.
-    public func next(until deadline: Deadline, signals: SignalHold?) throws(Errno) -> Wait {
-        let wait = try poll(
-            descriptor: udev_monitor_get_fd(monitor), until: deadline, signals: signals)
-        guard wait == .ready else { return wait == .timedOut ? .timedOut : .interrupted }
-        guard let device = udev_monitor_receive_device(monitor) else {
-            // The kernel dropped events because they came too fast. The caller
-            // looks at the state of its device after each event anyway.
-            return .event(Event(action: "", subsystem: "", name: ""))
+    /// Waits for the next event; for ever, if there is no deadline.
+    public func next(until deadline: Deadline?, signals: SignalHold?) throws(Errno) -> Wait {
+        while true {
+            let wait = try poll(
+                descriptor: udev_monitor_get_fd(monitor), until: deadline, signals: signals)
+            guard wait == .ready else { return wait == .timedOut ? .timedOut : .interrupted }
+            let device: OpaquePointer
+            do throws(Errno) {
+                device = try retryingPointer { udev_monitor_receive_device(monitor) }
+            } catch .resourceTemporarilyUnavailable {
+                // What came was of another subsystem.
+                continue
+            } catch .noBufferSpace {
+                return .news(.lost)
+            }
+            defer { udev_device_unref(device) }
+            return .news(.event(Self.event(of: device)))
         }
-        defer { udev_device_unref(device) }
-        return .event(
-            Event(
-                action: udev_device_get_action(device).map { String(cString: $0) } ?? "",
-                subsystem: udev_device_get_subsystem(device).map { String(cString: $0) } ?? "",
-                name: udev_device_get_sysname(device).map { String(cString: $0) } ?? ""))
+    }
+
+    private static func event(of device: OpaquePointer) -> Event {
+        func text(_ pointer: UnsafePointer<CChar>?) -> String {
+            pointer.map { String(cString: $0) } ?? ""
+        }
+        var properties: [String: String] = [:]
+        var entry = udev_device_get_properties_list_entry(device)
+        while let current = entry {
+            let name = text(udev_list_entry_get_name(current))
+            if name.hasPrefix("IOPMEM_") {
+                properties[name] = text(udev_list_entry_get_value(current))
+            }
+            entry = udev_list_entry_get_next(current)
+        }
+        return Event(
+            action: text(udev_device_get_action(device)),
+            subsystem: text(udev_device_get_subsystem(device)),
+            name: text(udev_device_get_sysname(device)),
+            path: text(udev_device_get_devpath(device)), properties: properties)
     }
 
     /// Whether the device stands in /dev and udev, where it runs, has finished
@@ -123,9 +169,10 @@ enum Readiness: Equatable {
     case interrupted
 }
 
-/// Waits until `descriptor` can be read, a held signal comes, or it is too late.
+/// Waits until `descriptor` can be read, a held signal comes, or it is too late, if
+/// it can be.
 func poll(
-    descriptor: CInt, until deadline: Deadline, signals: SignalHold?
+    descriptor: CInt, until deadline: Deadline?, signals: SignalHold?
 ) throws(Errno) -> Readiness {
     var watched = [
         pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
@@ -133,7 +180,8 @@ func poll(
         pollfd(fd: signals?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
     ]
     let count = try retrying {
-        Glibc.poll(&watched, nfds_t(watched.count), deadline.pollTimeout)
+        // Without a deadline: for ever.
+        Glibc.poll(&watched, nfds_t(watched.count), deadline?.pollTimeout ?? -1)
     }
     if watched[1].revents != 0 { return .interrupted }
     return count == 0 ? .timedOut : .ready

@@ -207,7 +207,7 @@ struct PeerTransfer {
         } catch {
             reason = error.description
         }
-        let rescue = "/var/tmp/iopmem-\(peer.device.name)-\(position)-\(WallClock.now().seconds)"
+        let rescue = "/var/tmp/iopmem-\(peer.device.name)-\(position)-\(Timestamp.now().seconds)"
         let kept: ()? = try? OpenFile(rescue, [.write, .create, .exclusive])
             .write(UnsafeRawBufferPointer(saved), at: 0)
         throw IopmemError(

@@ -302,7 +302,7 @@ public struct Verification {
             try prepare(file)
         } catch {
             // A file that could not be made whole is not left behind.
-            if target.kind == .newFile { FileRemoval.unlink(target.path) }
+            if target.kind == .newFile { FileName.remove(target.path) }
             throw error
         }
         return file

@@ -235,7 +235,7 @@ public final class VerifyRun {
 
     /// The wall clock, as the headers carry it.
     private static func timestamp() -> (seconds: UInt32, nanoseconds: UInt32) {
-        let now = WallClock.now()
+        let now = Timestamp.now()
         return (UInt32(truncatingIfNeeded: now.seconds), now.nanoseconds)
     }
 }

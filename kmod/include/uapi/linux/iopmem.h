@@ -425,10 +425,11 @@ struct iopmem_error_injection {
  *   iopmemNnM             the disk, for the block modes
  *
  * Values are decimal numbers, except physical_address (0x...).  A namespace's
- * uevents carry IOPMEM_UUID, IOPMEM_NAME, IOPMEM_MODE, and a "change" carries
- * IOPMEM_EVENT=reset after a reset of the function, =resume after system sleep
- * (the contents may be gone after both), =dying when it is being taken away,
- * =media-error when a block was found bad.
+ * uevents carry IOPMEM_UUID, IOPMEM_NAME, IOPMEM_MODE, IOPMEM_OPENERS (how often
+ * its node is open), and a "change" carries IOPMEM_EVENT=reset after a reset of
+ * the function, =resume after system sleep (the contents may be gone after
+ * both), =dying when it is being taken away, =media-error when a block was found
+ * bad.
  */
 
 #endif /* _UAPI_LINUX_IOPMEM_H */
