@@ -37,17 +37,19 @@ struct RaceTests {
             try await machine.step("what is left can go") {
                 try await guest.run(
                     """
+                    set -e
                     # The card may be off the bus, and a race with rescan may leave it so.
                     echo 1 >/sys/bus/pci/rescan
                     [ -e /sys/module/iopmem ] || modprobe iopmem
                     udevadm settle
-                    ! grep /run/race /proc/mounts
+                    if grep /run/race /proc/mounts; then exit 1; fi
                     cd /sys/bus/pci/devices/\(card)
                     if [ -e driver ]; then echo \(card) >driver/unbind; fi
-                    ! grep iopmem /proc/iomem
-                    ! ls /dev/iopmem[0-9]* /sys/class/iopmem/* /sys/block/iopmem* 2>/dev/null
+                    if grep iopmem /proc/iomem; then exit 1; fi
+                    if ls -d /dev/iopmem[0-9]* /sys/class/iopmem/iopmem[0-9]* \\
+                        /sys/block/iopmem* | grep .; then exit 1; fi
                     rmmod iopmem
-                    ! grep iopmem /proc/devices /proc/misc
+                    if grep iopmem /proc/devices /proc/misc; then exit 1; fi
                     modprobe iopmem
                     """)
                 let again = try await machine.create(on: "card0", "--size max --force --yes")

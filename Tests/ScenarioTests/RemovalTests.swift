@@ -80,17 +80,25 @@ struct RemovalTests {
         let guest = machine.guest
         for fileSystem in FileSystem.allCases {
             let files = try await machine.create(on: "card0", "--size 80M --force")
-            try await guest.run("wipefs --quiet --all \(files.path)")
-            try await guest.run(fileSystem.mount(files.path, at: "/run/\(fileSystem)"))
             try await guest.run(
-                "cd /run/\(fileSystem) && fallocate -l 16M mapped && fallocate -l 4M streamed")
+                """
+                set -e
+                wipefs --quiet --all \(files.path)
+                \(fileSystem.mount(files.path, at: "/run/\(fileSystem)"))
+                cd /run/\(fileSystem)
+                fallocate -l 16M mapped
+                fallocate -l 4M streamed
+                """)
         }
         let disk = try await machine.create(on: "card0", "--size 64M --force")
         let stacked = try await machine.create(on: "card0", "--size max --force")
-        try await guest.run("wipefs --quiet --all \(disk.path) \(stacked.path)")
         try await guest.run(
-            "echo 0 $(blockdev --getsz \(stacked.path)) linear \(stacked.path) 0"
-                + " | dmsetup create stacked")
+            """
+            set -e
+            wipefs --quiet --all \(disk.path) \(stacked.path)
+            echo 0 $(blockdev --getsz \(stacked.path)) linear \(stacked.path) 0 |
+                dmsetup create stacked
+            """)
         let fileSystems = FileSystem.allCases.map { "\($0)" }
         // Nice, so that on an emulated processor the removal itself gets a turn.
         try await guest.run(
@@ -135,11 +143,13 @@ struct RemovalTests {
             #expect(said.contains("err= "), "fio with \(engine) said nothing: \(said)")
             #expect(!said.contains("err= 0"), "fio with \(engine) saw no error: \(said)")
         }
-        for fileSystem in fileSystems {
-            try await guest.run("umount /run/\(fileSystem)", within: 30)
-        }
-        try await guest.run("dmsetup remove --retry stacked", within: 30)
-        try await guest.run("! grep -q iopmem /proc/iomem && ! ls /dev/iopmem[0-9]* 2>/dev/null")
+        try await guest.run(
+            """
+            set -e
+            for files in \(fileSystems.joined(separator: " ")); do umount /run/$files; done
+            dmsetup remove --retry stacked
+            if grep iopmem /proc/iomem || ls /dev/iopmem[0-9]*; then exit 1; fi
+            """, within: 60)
 
         try await way.giveBack(card, machine)
         let again = try await machine.create(on: "card0", "--size 64M --force")
@@ -200,8 +210,7 @@ struct RemovalTests {
                     """
                     pkill -x iopmem-guest
                     until [ -e /run/removed ]; do sleep 0.2; done
-                    umount /run/files
-                    ! grep -q iopmem /proc/iomem
+                    umount /run/files && ! grep iopmem /proc/iomem
                     """, within: 60)
                 try await Way.sysfsRemove.giveBack(card, machine)
                 let again = try await machine.create(on: "card0", "--size 64M --force")

@@ -123,7 +123,8 @@ final class MachineProcess: Sendable {
         let agent = try Listener(path: sockets.appending("agent"))
         let control = try Listener(path: sockets.appending("qmp"))
         try start()
-        guard let agentEnd = accept(agent), let controlEnd = accept(control) else {
+        guard let agentEnd = try await accept(agent), let controlEnd = try await accept(control)
+        else {
             throw failure("QEMU did not start")
         }
         let stream = ByteStream(agentEnd)
@@ -153,8 +154,13 @@ final class MachineProcess: Sendable {
         return assemble(guest, qmp)
     }
 
-    private func accept(_ listener: Listener) -> FileDescriptor? {
-        listener.accept(unless: ended.read, within: Self.startSeconds * 1000)
+    /// Waits on a thread of its own: two machines that waited on the tasks' threads left none, on
+    /// two processors, for the tasks that start QEMU.
+    private func accept(_ listener: Listener) async throws -> FileDescriptor? {
+        let end = ended.read
+        return try await onThread {
+            listener.accept(unless: end, within: Self.startSeconds * 1000)
+        }
     }
 
     private var hasPanicked: Bool {
