@@ -69,6 +69,20 @@ struct MetricsTests {
         #expect(try host.root.entries("/metrics") == ["iopmem.prom"])
     }
 
+    @Test("what is not a file is not replaced")
+    func noDevice() throws {
+        let host = try SimulatedHost(.twoCards)
+        try host.tree.link("/metrics/link", to: "/dev/null")
+        try host.tree.makeDirectory("/metrics/folder")
+        for name in ["link", "folder"] {
+            #expect(throws: IopmemError.self) {
+                try TextFile.replace("/metrics/\(name)", with: "new", root: host.root)
+            }
+        }
+        #expect(try host.root.entries("/metrics") == ["folder", "link"])
+        #expect(try host.root.linkTarget("/metrics/link") == "/dev/null")
+    }
+
     @Test("a file that cannot be replaced is an error that names it")
     func noFile() throws {
         let host = try SimulatedHost(.twoCards)

@@ -26,6 +26,37 @@ struct RestoreTests {
         #expect(machine.host.openNodes == 0)
     }
 
+    @Test("what comes back is written down, once it stays")
+    func journal() throws {
+        let machine = try LabelledHost()
+        try machine.create("first", megabytes: 16)
+        try machine.create("second", megabytes: 16)
+        try machine.unbind()
+        let start = machine.host.acts.count
+        let written = machine.host.records.messages.count
+        try machine.restore()
+        let last = machine.host.acts.count
+        #expect(
+            machine.host.records.messages.dropFirst(written).map { $0.prefix { $0 != ":" } } == [
+                "bound 0000", "restored iopmem0n1", "restored iopmem0n2",
+            ])
+
+        // Interrupted on the way, all of it is undone.
+        var undone = 0
+        for act in 1..<last - start {
+            try machine.unbind()
+            let known = machine.host.records.entries.count
+            machine.host.signalAfterAct = machine.host.acts.count + act
+            defer { machine.host.signalAfterAct = nil }
+            guard (try? machine.restore()) == nil else { continue }
+            undone += 1
+            #expect(machine.host.records.entries.count == known, "interrupted after \(act)")
+            machine.host.signalAfterAct = nil
+            machine.host.releaseSignals()
+        }
+        #expect(undone > 5)
+    }
+
     @Test("doing it again changes nothing")
     func idempotent() throws {
         let machine = try LabelledHost()

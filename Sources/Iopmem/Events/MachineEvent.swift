@@ -66,7 +66,7 @@ extension MachineEvent {
         self.init(kind, at: time)
         dev = name.text
         region = name.region
-        device = event.path.split(separator: "/").compactMap { PCIAddress(String($0)) }.last
+        device = event.path.split(separator: "/").compactMap { PCIAddress($0) }.last
         guard name.namespace != nil else { return }
         let object = SysfsObject(root: root, path: "\(Inventory.classPath)/\(name.text)")
         let properties = event.properties

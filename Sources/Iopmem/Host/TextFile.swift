@@ -10,9 +10,16 @@ public enum TextFile {
         _ path: String, with text: String, root: SystemRoot
     ) throws(IopmemError) {
         let target = root.resolve(path)
-        // Next to it, since a file cannot be renamed across file systems, with a name that
-        // `*.prom` does not match.
-        let draft = target + ".new"
+        // As root it would take the place of /dev/null, too.
+        guard FileName.isFreeOrFile(target) else {
+            throw IopmemError(
+                .failed, "cannot replace \(path)", because: "it is not an ordinary file",
+                remedy: "name a file, or write to stdout")
+        }
+        // In the same directory, since a file cannot be renamed across file systems, with a
+        // name that `*.prom` does not match and nobody else has.
+        let slash = target.lastIndex(of: "/").map { target.index(after: $0) } ?? target.startIndex
+        let draft = "\(target[..<slash]).\(target[slash...]).iopmemctl"
         // A link that somebody has put there is not followed.
         FileName.remove(draft)
         do throws(Errno) {

@@ -53,7 +53,7 @@ extension Operation {
             return try restoreAll(request)
         }
         let device = try DeviceList(root: host.root).device(at: address)
-        if device.isBound { return try restore(on: address, request) }
+        if device.isBound { return try restore(on: address, request, then: recordRestored) }
         let binding = BindRequest(address: address, force: request.force)
         try checkBindable(device, binding)
         if request.dryRun {
@@ -66,18 +66,22 @@ extension Operation {
         let nothing = IopmemError(.notFound, "nothing to restore on \(address)")
         var failed = RestoreOutcome()
         do throws(IopmemError) {
-            return try withRollback(telling: listener) { rollback throws(IopmemError) in
+            let outcome = try withRollback(telling: listener) { rollback throws(IopmemError) in
                 let (control, _) = try openDriver(&rollback)
                 defer { control.close() }
                 let bound = try bind(device, binding, control, &rollback)
                 try bindAsLabelled(bound, binding, control, &rollback)
-                let outcome = try restore(on: address, request)
+                // Undone with the bind if it is interrupted, so nothing is written down yet.
+                let outcome = try restore(on: address, request) { _ in }
                 guard !outcome.restored.isEmpty else {
                     failed = outcome
                     throw nothing
                 }
                 return outcome
             }
+            record("bound \(address)", address)
+            outcome.restored.forEach(recordRestored)
+            return outcome
         } catch {
             guard error == nothing else { throw error }
             listener.note("\(address) was bound for nothing and is released again")
@@ -88,7 +92,7 @@ extension Operation {
     private func restoreAll(_ request: RestoreRequest) throws(IopmemError) -> RestoreOutcome {
         var outcome = RestoreOutcome()
         for device in try DeviceList(root: host.root).devices where device.isBound {
-            outcome.add(try restore(on: device.address, request))
+            outcome.add(try restore(on: device.address, request, then: recordRestored))
         }
         return outcome
     }
@@ -112,22 +116,26 @@ extension Operation {
         listener.step("bind \(device.address) again, since its labels say media persistent")
         try write(
             "\(device.address)", to: "\(DriverFacts.sysfsPath)/unbind",
-            toDo: "unbind \(device.address) from iopmem")
+            purpose: "unbind \(device.address) from iopmem")
         var request = request
         request.media = "persistent"
         let free = try DeviceList(root: host.root).device(at: device.address)
         _ = try bind(free, request, control, &rollback)
     }
 
+    private func recordRestored(_ namespace: Namespace) {
+        record(namespace.creation("restored"), namespace)
+    }
+
     private func restore(
-        on address: PCIAddress, _ request: RestoreRequest
+        on address: PCIAddress, _ request: RestoreRequest, then done: (Namespace) -> Void
     ) throws(IopmemError) -> RestoreOutcome {
         try requirePrivilege(for: "restore the namespaces of \(address)")
         host.holdSignals()
         var outcome = RestoreOutcome()
         for region in try Inventory(root: host.root).regions(of: address) {
             do throws(IopmemError) {
-                try restore(in: region, request, &outcome)
+                try restore(in: region, request, &outcome, then: done)
             } catch {
                 guard error.code != .interrupted else {
                     throw interruption(error, after: outcome)
@@ -148,7 +156,8 @@ extension Operation {
     }
 
     private func restore(
-        in region: Region, _ request: RestoreRequest, _ outcome: inout RestoreOutcome
+        in region: Region, _ request: RestoreRequest, _ outcome: inout RestoreOutcome,
+        then done: (Namespace) -> Void
     ) throws(IopmemError) {
         var opened = try openLocked(region)
         defer { opened.close() }
@@ -180,7 +189,7 @@ extension Operation {
                 if region.isCachedByPlatform, !isToldOfCache { warnAboutCache(region) }
                 isToldOfCache = true
                 let restored = try bringBack(entry, opened)
-                record(restored.creation("restored"), restored)
+                done(restored)
                 outcome.restored.append(restored)
             } catch {
                 guard error.code != .interrupted else { throw error }

@@ -172,14 +172,14 @@ extension Operation {
         listener.step("unbind \(device.address) from \(driver)")
         try write(
             "\(device.address)", to: "/sys/bus/pci/drivers/\(driver)/unbind",
-            toDo: "unbind \(device.address) from \(driver)")
+            purpose: "unbind \(device.address) from \(driver)")
     }
 
     private func giveBack(_ device: Device, to driver: String) throws(IopmemError) {
         guard currentDriver(of: device) != driver else { return }
         try write(
             "\(device.address)", to: "/sys/bus/pci/drivers_probe",
-            toDo: "give \(device.address) back to \(driver)")
+            purpose: "give \(device.address) back to \(driver)")
         // drivers_probe succeeds also where nothing binds.
         guard currentDriver(of: device) == driver else {
             throw IopmemError(
@@ -199,11 +199,12 @@ extension Operation {
         rollback.add("restore driver_override of \(device.address)") { () throws(IopmemError) in
             guard restore.driverOverride(of: device) != old else { return }
             try restore.write(
-                old ?? "\n", to: path, toDo: "restore driver_override of \(device.address)")
+                old ?? "\n", to: path, purpose: "restore driver_override of \(device.address)")
         }
         listener.step("write \(DriverFacts.name) to \(path)")
         try write(
-            DriverFacts.name, to: path, toDo: "reserve \(device.address) for \(DriverFacts.name)")
+            DriverFacts.name, to: path, purpose: "reserve \(device.address) for \(DriverFacts.name)"
+        )
     }
 
     private func probe(
@@ -215,12 +216,12 @@ extension Operation {
             guard restore.currentDriver(of: device) == DriverFacts.name else { return }
             try restore.write(
                 "\(device.address)", to: "\(DriverFacts.sysfsPath)/unbind",
-                toDo: "unbind \(device.address) from iopmem")
+                purpose: "unbind \(device.address) from iopmem")
         }
         listener.step("probe \(device.address)")
         try write(
             "\(device.address)", to: "/sys/bus/pci/drivers_probe",
-            toDo: "let the kernel probe \(device.address)")
+            purpose: "let the kernel probe \(device.address)")
         let result: BindResult
         do throws(DriverRefusal) {
             result = try control.bindResult()

@@ -54,7 +54,8 @@ extension Operation {
         host.holdSignals()
         try checkpoint()
         try remove(namespace, request, wipes: request.keepData ? [] : data.wipes)
-        record("destroyed \(namespace.dev)" + plan(data, request), filled)
+        let cost = filled.losers.map { ", although it was \($0)" }.joined()
+        record("destroyed \(namespace.dev)" + plan(data, request) + cost, filled)
         listener.note("destroyed \(namespace.dev)")
         // The next one may be asked about, and Ctrl-C is an answer.
         host.releaseSignals()

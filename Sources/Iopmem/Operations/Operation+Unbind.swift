@@ -74,17 +74,17 @@ extension Operation {
         listener.step("unbind \(device.address) from iopmem")
         try write(
             "\(device.address)", to: "\(DriverFacts.sysfsPath)/unbind",
-            toDo: "unbind \(device.address) from iopmem")
+            purpose: "unbind \(device.address) from iopmem")
         if driverOverride(of: device) == DriverFacts.name {
             listener.step("clear driver_override of \(device.address)")
             try write(
                 "\n", to: "\(device.sysfsPath)/driver_override",
-                toDo: "clear driver_override of \(device.address)")
+                purpose: "clear driver_override of \(device.address)")
         }
         listener.step("offer \(device.address) to its ordinary driver")
         try write(
             "\(device.address)", to: "/sys/bus/pci/drivers_probe",
-            toDo: "offer \(device.address) to its ordinary driver")
+            purpose: "offer \(device.address) to its ordinary driver")
     }
 
     /// Makes a call that the driver refuses while a node is open, again and

@@ -96,7 +96,7 @@ public struct Operation {
     }
 
     func write(
-        _ value: String, to path: String, toDo deed: String
+        _ value: String, to path: String, purpose deed: String
     ) throws(IopmemError) {
         do throws(Errno) {
             try host.write(value, to: path)

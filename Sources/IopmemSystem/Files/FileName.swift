@@ -9,6 +9,13 @@ public enum FileName {
         _ = unlink(path)
     }
 
+    /// Whether the name is free or an ordinary file's, and not a device's, a
+    /// directory's or a link's.
+    public static func isFreeOrFile(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) != 0 || status.st_mode & S_IFMT == S_IFREG
+    }
+
     /// Gives a file another name, in place of what had it.
     public static func rename(_ path: String, to other: String) throws(Errno) {
         try retrying { Glibc.rename(path, other) }
