@@ -40,7 +40,7 @@ struct FaultInjectionTests {
                 udevadm settle
                 # Its looks at new disks would hold them.
                 pkill -STOP -x systemd-udevd
-                cd /sys/kernel/debug || exit
+                cd /sys/kernel/debug
                 for kind in failslab fail_page_alloc; do
                     # Also those that may sleep, of any order, and without a report each.
                     echo N >$kind/ignore-gfp-wait

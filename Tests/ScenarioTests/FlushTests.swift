@@ -62,7 +62,6 @@ struct FlushTests {
         for _ in 0..<4 { nodes.append(try await machine.create(on: "card0", "--size 96M")) }
         try await machine.guest.run(
             """
-            set -e
             echo 'start=1MiB, type=linux' | sfdisk --quiet --no-tell-kernel \(nodes[2].path)
             blockdev --rereadpt \(nodes[2].path)
             udevadm settle
@@ -158,7 +157,6 @@ struct FlushTests {
         let namespace = try await machine.create(on: "cmb0", "--size max --force")
         try await machine.guest.run(
             """
-            set -e
             mkfs.ext4 -q -b 4096 -E lazy_itable_init=0,lazy_journal_init=0 \(namespace.path)
             mkdir -p /run/cmb
             mount -o dax=always,noatime,commit=600 \(namespace.path) /run/cmb
@@ -217,7 +215,6 @@ struct FlushTests {
         for number in 0..<2 {
             try await guest.run(
                 """
-                set -e
                 node=$(findmnt -no SOURCE /run/place\(number))
                 umount /run/place\(number)
                 mount -o dax=always $node /run/place\(number)

@@ -82,7 +82,6 @@ struct RemovalTests {
             let files = try await machine.create(on: "card0", "--size 80M --force")
             try await guest.run(
                 """
-                set -e
                 wipefs --quiet --all \(files.path)
                 \(fileSystem.mount(files.path, at: "/run/\(fileSystem)"))
                 cd /run/\(fileSystem)
@@ -94,7 +93,6 @@ struct RemovalTests {
         let stacked = try await machine.create(on: "card0", "--size max --force")
         try await guest.run(
             """
-            set -e
             wipefs --quiet --all \(disk.path) \(stacked.path)
             echo 0 $(blockdev --getsz \(stacked.path)) linear \(stacked.path) 0 |
                 dmsetup create stacked
@@ -130,7 +128,7 @@ struct RemovalTests {
         // away, was.
         try await guest.run(
             """
-            until ! pgrep -x 'fio|iopmem-guest|dd' >/dev/null; do sleep 0.2; done
+            while pgrep -x 'fio|iopmem-guest|dd' >/dev/null; do sleep 0.2; done
             """, within: 60)
         for fileSystem in fileSystems {
             let streamed = try await guest.run("tail -n 1 /run/stream-\(fileSystem).out").output
@@ -145,7 +143,6 @@ struct RemovalTests {
         }
         try await guest.run(
             """
-            set -e
             for files in \(fileSystems.joined(separator: " ")); do umount /run/$files; done
             dmsetup remove --retry stacked
             if grep iopmem /proc/iomem || ls /dev/iopmem[0-9]*; then exit 1; fi
@@ -210,7 +207,8 @@ struct RemovalTests {
                     """
                     pkill -x iopmem-guest
                     until [ -e /run/removed ]; do sleep 0.2; done
-                    umount /run/files && ! grep iopmem /proc/iomem
+                    umount /run/files
+                    if grep iopmem /proc/iomem; then exit 1; fi
                     """, within: 60)
                 try await Way.sysfsRemove.giveBack(card, machine)
                 let again = try await machine.create(on: "card0", "--size 64M --force")
@@ -250,7 +248,6 @@ struct RemovalTests {
         let files = try await machine.create(on: "card0", "--size 64M --force")
         try await guest.run(
             """
-            set -e
             cd /run
             echo 0 131072 linear /dev/nvme0n1 0 | dmsetup create journal
             mkfs.ext4 -q -F -b 4096 -O journal_dev /dev/mapper/journal

@@ -78,7 +78,6 @@ struct WriteOrderTests {
         let writers = ["append", "create", "slots", "map"].map { "\($0):/run/files/records" }
         let flushes = try await machine.guest.run(
             """
-            set -e
             modprobe dm-log-writes
             mkfs.ext4 -q -b 4096 -J size=4 -E nodiscard,lazy_itable_init=0 \(original.path)
             dd if=\(original.path) of=\(copy.path) bs=1M oflag=direct status=none

@@ -101,6 +101,9 @@ public final class Guest: Sendable {
 
     /// Runs a bash script as root and returns what it left, which must have this exit status.
     ///
+    /// The script ends with the first command that fails. Bash makes an exception of `! command`,
+    /// which so judges only at a script's end.
+    ///
     /// - Parameters:
     ///   - status: The exit status that is wanted; nil for any.
     ///   - seconds: When the guest kills it, and its status becomes 124; more in a slow kernel.

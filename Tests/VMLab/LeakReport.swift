@@ -47,7 +47,9 @@ extension Machine {
             modprobe -r iopmem 2>/dev/null || true
             # The first scan takes the sums of new allocations, and the second believes those that
             # have not changed. It passes over what is younger than five seconds.
-            echo scan >$list && sleep 5 && echo scan >$list
+            echo scan >$list
+            sleep 5
+            echo scan >$list
             cat $list
             """, within: 120
         ).output

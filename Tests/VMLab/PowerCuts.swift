@@ -165,7 +165,6 @@ public struct PowerCuts: Sendable {
     /// Namespaces and file systems on an empty card.
     private static func begin(_ card: String) -> String {
         """
-        set -e
         modprobe iopmem
         iopmemctl bind \(card) --media persistent --quiet >/dev/null
         iopmemctl labels init \(card) --quiet >/dev/null
@@ -180,7 +179,6 @@ public struct PowerCuts: Sendable {
     /// The same namespaces on the same card, and what is on them.
     private static func comeBack(_ card: String) -> String {
         """
-        set -e
         modprobe iopmem
         iopmemctl bind \(card) --media persistent --quiet >/dev/null
         iopmemctl restore \(card) --quiet >/dev/null

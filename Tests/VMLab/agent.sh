@@ -3,7 +3,8 @@
 # The lab's hand in the guest: takes commands from a virtio-serial port of its
 # own and answers with their exit status and output, byte for byte.
 #
-# host to guest   ID SECONDS BASE64-OF-A-BASH-SCRIPT
+# host to guest   ID SECONDS BASE64-OF-A-BASH-SCRIPT, which ends with the first
+#                 command that fails (bash -e)
 # guest to host   ready KERNEL-RELEASE
 #                 ID STATUS LENGTH-OF-STDOUT LENGTH-OF-STDERR, then the bytes
 #
@@ -28,7 +29,7 @@ execute() {
     # The first line marks in the kernel log what was going on.
     IFS= read -r line <"$work/$1.sh"
     printf '<6>iopmem-lab: %.120s\n' "$line" >/dev/kmsg
-    timeout --kill-after=5 "$2" bash "$work/$1.sh" \
+    timeout --kill-after=5 "$2" bash -e "$work/$1.sh" \
         >"$work/$1.out" 2>"$work/$1.err" </dev/null 8<&-
     status=$?
     if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then

@@ -9,7 +9,8 @@
 //       else's task. Prints how often each did something and how often it
 //       worked.
 //
-// The same seed gives each process the same choices, not the same schedule.
+// The same seed gives each process the same choices, not the same schedule. What
+// others would hardly ever let happen gets a turn in which they stand aside.
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -53,6 +54,15 @@ static struct tally {
 	unsigned long tried, worked;
 } *tally;
 static volatile int *over;
+
+// Who has a turn, and how many stand aside for it meanwhile.
+static struct turn {
+	const void *whose;
+	unsigned int aside;
+} *turn;
+
+// Who fails more often than this has a turn.
+#define UNLUCKY 3
 
 // --- Chance --------------------------------------------------------------------
 
@@ -204,20 +214,21 @@ static long page;
 
 static int nodes[6];
 
+static void close_nodes(void)
+{
+	for (size_t i = 0; i < COUNT(nodes); i++) {
+		if (nodes[i] >= 0)
+			close(nodes[i]);
+		nodes[i] = -1;
+	}
+}
+
 // Open files are kept for a while: what belongs to them does as well.
 static int some_node(void)
 {
 	int *node = &nodes[below(COUNT(nodes))];
 	char name[64], path[128];
 
-	// Nobody can unload a module while somebody has a node open, so now and then nobody has.
-	if (now() % 8 == 0) {
-		for (size_t i = 0; i < COUNT(nodes); i++) {
-			close(nodes[i]);
-			nodes[i] = -1;
-		}
-		return -1;
-	}
 	if (*node >= 0 && !once_in(8))
 		return *node;
 	if (*node >= 0)
@@ -501,6 +512,43 @@ static void read_attributes(void)
 	breathe(500);
 }
 
+// --- Turns ---------------------------------------------------------------------
+
+static unsigned int nr_roles(void);
+
+static void stand_aside(void)
+{
+	close_nodes();
+	__atomic_add_fetch(&turn->aside, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&turn->whose, __ATOMIC_SEQ_CST) && !*over)
+		usleep(10000);
+	__atomic_sub_fetch(&turn->aside, 1, __ATOMIC_SEQ_CST);
+}
+
+static void end_turn(void)
+{
+	__atomic_store_n(&turn->whose, NULL, __ATOMIC_SEQ_CST);
+}
+
+// Waits until all others have ended their step and closed their files; 0 if somebody else
+// has a turn, or the time is over.
+static int take_turn(void)
+{
+	const void *nobody = NULL;
+
+	if (!__atomic_compare_exchange_n(&turn->whose, &nobody, tally, 0, __ATOMIC_SEQ_CST,
+					 __ATOMIC_SEQ_CST))
+		return 0;
+	while (__atomic_load_n(&turn->aside, __ATOMIC_SEQ_CST) < nr_roles() - 1) {
+		if (*over) {
+			end_turn();
+			return 0;
+		}
+		usleep(10000);
+	}
+	return 1;
+}
+
 // --- Using namespaces ----------------------------------------------------------
 
 static int some_disk(char *path, size_t size)
@@ -613,10 +661,22 @@ static int unmount(const char *folder, int flags)
 	return 0;
 }
 
+static int make_and_mount(const char *node, const char *folder)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), "mkfs.ext4 -q -F -b 4096 %s %s 2>/dev/null",
+		 once_in(2) ? "" : "-O ^has_journal", node);
+	return !system(command) &&
+	       !mount(node, folder, "ext4", 0, once_in(4) ? "" : "dax=always");
+}
+
 static void use_mount(void)
 {
+	static unsigned int failures;
 	static int drive = -1;
-	char node[128], command[256], folder[64];
+	char node[128], folder[64];
+	int alone, mounted;
 
 	if (drive < 0)
 		drive = open(drive_path, O_RDONLY | O_DIRECT | O_CLOEXEC);
@@ -624,13 +684,15 @@ static void use_mount(void)
 		return;
 	snprintf(folder, sizeof(folder), "/run/race-%d", getpid());
 	mkdir(folder, 0700);
-	snprintf(command, sizeof(command), "mkfs.ext4 -q -F -b 4096 %s %s 2>/dev/null",
-		 once_in(2) ? "" : "-O ^has_journal", node);
-	if (system(command) || mount(node, folder, "ext4", 0, once_in(4) ? "" : "dax=always")) {
-		count(0);
+	alone = failures > UNLUCKY && take_turn();
+	// It may have gone before the others stood aside.
+	mounted = (!alone || some_disk(node, sizeof(node))) && make_and_mount(node, folder);
+	if (alone)
+		end_turn();
+	count(mounted);
+	failures = mounted ? 0 : failures + 1;
+	if (!mounted)
 		return;
-	}
-	count(1);
 	use_file(folder, drive);
 	// Nothing in it is open any more, so it must go, also when the card has gone.
 	if (unmount(folder, once_in(4) ? MNT_DETACH : 0)) {
@@ -641,11 +703,28 @@ static void use_mount(void)
 	rmdir(folder);
 }
 
+static int unload(void)
+{
+	return !syscall(SYS_delete_module, "iopmem", O_NONBLOCK);
+}
+
 static void change_module(void)
 {
-	breathe(now() % 8 == 0 ? 50 : 1500);
-	if (once_in(2))
-		count(!syscall(SYS_delete_module, "iopmem", O_NONBLOCK));
+	static unsigned int failures;
+	int gone;
+
+	breathe(1500);
+	if (once_in(2)) {
+		gone = unload();
+		if (!gone && failures > UNLUCKY && take_turn()) {
+			// udev looks into new disks.
+			for (int tries = 0; !(gone = unload()) && tries < 100; tries++)
+				usleep(100000);
+			end_turn();
+		}
+		count(gone);
+		failures = gone ? 0 : failures + 1;
+	}
 	if (access("/sys/module/iopmem", F_OK))
 		count(!system("modprobe iopmem 2>/dev/null"));
 }
@@ -667,6 +746,11 @@ static const struct role {
 	{ "module", change_module },
 };
 
+static unsigned int nr_roles(void)
+{
+	return COUNT(roles);
+}
+
 static void play(const struct role *role)
 {
 	struct sigaction action = { .sa_handler = on_bus_error };
@@ -677,8 +761,12 @@ static void play(const struct role *role)
 	pages = mmap(NULL, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (pages == MAP_FAILED || mprotect(pages + 2 * page, page, PROT_NONE))
 		_exit(2);
-	while (!*over)
-		role->step();
+	while (!*over) {
+		if (__atomic_load_n(&turn->whose, __ATOMIC_SEQ_CST))
+			stand_aside();
+		else
+			role->step();
+	}
 	_exit(0);
 }
 
@@ -705,6 +793,11 @@ static int all_have_worked(const volatile struct tally *all)
 
 int race_command(int argc, char **argv)
 {
+	struct {
+		struct tally tallies[COUNT(roles)];
+		struct turn turn;
+		int over;
+	} *shared;
 	pid_t pids[COUNT(roles)];
 	struct tally *all;
 	int status = 0;
@@ -717,11 +810,13 @@ int race_command(int argc, char **argv)
 	end = now() + atoi(argv[2]);
 	latest = now() + PATIENCE * atoi(argv[2]);
 	page = sysconf(_SC_PAGESIZE);
-	all = mmap(NULL, sizeof(*all) * (COUNT(roles) + 1), PROT_READ | PROT_WRITE,
-		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (all == MAP_FAILED)
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	if (shared == MAP_FAILED)
 		return fail("mmap");
-	over = (volatile int *)&all[COUNT(roles)];
+	all = shared->tallies;
+	turn = &shared->turn;
+	over = &shared->over;
 	measure_slowness();
 	for (size_t i = 0; i < COUNT(roles); i++) {
 		seed = strtoull(argv[3], NULL, 0) + i;

@@ -77,7 +77,6 @@ struct BenchFaults {
     /// stride and stripe_width make ext4 place the file's blocks at multiples of 2 MiB.
     private func mount(_ device: BenchDevice) -> String {
         """
-        set -e
         mkfs.ext4 -q -F -b 4096 -E stride=512,stripe_width=512 \(device.node)
         mkdir -p \(folder(device))
         mount -o dax=always \(device.node) \(folder(device))
@@ -102,7 +101,6 @@ struct BenchFaults {
     private func prove(_ device: BenchDevice, _ step: Int) async throws -> Proof {
         let numbers = try await numbers(
             """
-            set -e
             mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing
             cd /sys/kernel/tracing
             echo 16384 >buffer_size_kb

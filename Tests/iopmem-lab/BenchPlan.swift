@@ -52,7 +52,6 @@ struct BenchPlan {
             // ndctl gives nd_pmem's namespace struct pages, as iopmem's has them.
             try await machine.guest.run(
                 """
-                set -e
                 modprobe iopmem
                 iopmemctl create --device \(card) --name bench --yes
                 modprobe brd rd_nr=1 rd_size=262144
