@@ -47,7 +47,7 @@ static blk_status_t do_segments(struct iopmem_namespace *ns, struct bio *bio)
 		return BLK_STS_OK;
 	}
 	/* What was read may have come from nobody. Writes are asked about at the flush. */
-	return iopmem_answers(ns->region->idev) ? BLK_STS_OK : BLK_STS_IOERR;
+	return iopmem_answered(ns, offset, bio->bi_iter.bi_size) ? BLK_STS_OK : BLK_STS_IOERR;
 }
 
 static blk_status_t do_bio(struct iopmem_namespace *ns, struct bio *bio)

@@ -85,6 +85,21 @@ const char *iopmem_cache_platform(phys_addr_t start)
 }
 
 /**
+ * iopmem_is_cached - may a load from the BAR be served by a cache?
+ * @ns:	a mapped one
+ *
+ * By our own mapping, or by a line that was fetched through another one of a
+ * type that the platform allows.
+ */
+bool iopmem_is_cached(const struct iopmem_namespace *ns)
+{
+	const char *type = iopmem_cache_of(ns->base);
+
+	return !strcmp(ns->region->platform, "wb") ||
+	       (strcmp(type, "wc") && strcmp(type, "uc-") && strcmp(type, "uc"));
+}
+
+/**
  * iopmem_cache_user - the type in the page table entries of DAX mappings
  * @ns:	one whose mode has pages
  *

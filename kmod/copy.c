@@ -97,8 +97,14 @@ static size_t load_blocks(void **to, const void **bar, size_t blocks)
 	return blocks;
 }
 
-/* One aligned 64-bit load. */
-static int load_word(u64 *value, const void *bar)
+/**
+ * iopmem_load - one 64-bit load from the BAR
+ * @value:	[out] the word
+ * @bar:	8-byte aligned
+ *
+ * Return: 0; -EIO the load failed, and @value is undefined.
+ */
+int iopmem_load(u64 *value, const u64 *bar)
 {
 	int error = -EIO;
 
@@ -119,7 +125,7 @@ static int load_part(void *to, const void *bar, size_t n)
 	u64 word;
 	int error;
 
-	error = load_word(&word, bar - within);
+	error = iopmem_load(&word, bar - within);
 	if (!error)
 		memcpy(to, (const u8 *)&word + within, n);
 	return error;

@@ -135,19 +135,9 @@ static int map_pages(struct iopmem_namespace *ns, char *reason)
 	return 0;
 }
 
-/**
- * iopmem_map - give the namespace a kernel mapping, and pages if its mode has them
- * @ns:		the namespace; its range is claimed
- * @reason:	IOPMEM_REASON_LEN bytes
- *
- * Return: 0, or a negative errno with @reason filled.
- */
-int iopmem_map(struct iopmem_namespace *ns, char *reason)
+static int map_memory(struct iopmem_namespace *ns, char *reason)
 {
 	void __iomem *base;
-
-	if (ns->mode == IOPMEM_MODE_FSDAX)
-		return map_pages(ns, reason);
 
 	base = ns->region->wc ? ioremap_wc(iopmem_namespace_start(ns), ns->size) :
 				ioremap(iopmem_namespace_start(ns), ns->size);
@@ -157,6 +147,23 @@ int iopmem_map(struct iopmem_namespace *ns, char *reason)
 	/* Plain loads and stores reach a BAR on every architecture that we support. */
 	ns->base = (void __force *)base;
 	return 0;
+}
+
+/**
+ * iopmem_map - give the namespace a kernel mapping, and pages if its mode has them
+ * @ns:		the namespace; its range is claimed
+ * @reason:	IOPMEM_REASON_LEN bytes
+ *
+ * Return: 0, or a negative errno with @reason filled.
+ */
+int iopmem_map(struct iopmem_namespace *ns, char *reason)
+{
+	int error = ns->mode == IOPMEM_MODE_FSDAX ? map_pages(ns, reason) :
+						    map_memory(ns, reason);
+
+	if (!error)
+		ns->uncached = !iopmem_is_cached(ns);
+	return error;
 }
 
 void iopmem_unmap(struct iopmem_namespace *ns)

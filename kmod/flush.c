@@ -13,7 +13,7 @@
  * iopmem_answers - the function is there and decodes its memory
  * @idev:	a bound device
  *
- * Asked after reads and flushes, because a BAR without a device behind it
+ * Asked after flushes and reads, because a BAR without a device behind it
  * answers with any value (hardware: all ones, QEMU: zeros) and drops writes
  * silently. The command register tells two things in one read: all ones come
  * from nobody, and a cleared memory bit means that the BAR is switched off.
@@ -31,6 +31,33 @@ bool iopmem_answers(const struct iopmem_device *idev)
 		return pci_device_is_present(pdev);
 	pci_read_config_word(pdev, PCI_COMMAND, &command);
 	return iopmem_decodes(command);
+}
+
+/**
+ * iopmem_answered - what was just read was the device's answer
+ * @ns:		the namespace
+ * @offset:	of the range that was read, 8-byte aligned
+ * @n:		its bytes, a multiple of 8
+ *
+ * Configuration space is reached under one lock of the whole system (pci_lock in
+ * drivers/pci/access.c), which is much to ask of each read. So the device is first
+ * asked by two more loads: where they bring words that only a device can have said,
+ * it was there when the range was read. Where they do not, that says nothing, and
+ * the function itself is asked. The words are loaded anew, because loads from
+ * write-combining memory complete in any order, and these must be the last.
+ */
+bool iopmem_answered(const struct iopmem_namespace *ns, u64 offset, u64 n)
+{
+	const u64 *first = ns->base + offset, *last = ns->base + offset + n - sizeof(u64);
+	u64 one, other;
+
+	if (likely(ns->uncached)) {
+		rmb();	/* what was read before is back */
+		if (!iopmem_load(&one, first) && !iopmem_load(&other, last) &&
+		    iopmem_is_answer(one, other))
+			return true;
+	}
+	return iopmem_answers(ns->region->idev);
 }
 
 /**

@@ -192,6 +192,7 @@ struct iopmem_namespace {
 
 	struct resource claim;
 	void *base;
+	bool uncached;
 	struct dev_pagemap pgmap;
 	bool mapped;
 	struct dax_device *dax;
@@ -333,6 +334,7 @@ void iopmem_namespace_resume(struct iopmem_namespace *ns, const char *event);
 /* copy.c: CPU access to the BAR */
 void iopmem_copy_to(void *bar, const void *from, size_t n);
 int iopmem_copy_from(void *to, const void *bar, size_t n, bool stream);
+int iopmem_load(u64 *value, const u64 *bar);
 bool iopmem_stream_is_faster(const void *bar);
 void iopmem_zero(void *bar, size_t n);
 
@@ -345,6 +347,7 @@ static inline int iopmem_selftest(void) { return 0; }
 
 /* flush.c */
 bool iopmem_answers(const struct iopmem_device *idev);
+bool iopmem_answered(const struct iopmem_namespace *ns, u64 offset, u64 n);
 int iopmem_read_back(const struct iopmem_device *idev, const u64 *bar);
 int iopmem_flush(struct iopmem_namespace *ns);
 
@@ -363,8 +366,18 @@ static inline bool iopmem_decodes(u16 command)
 	return command != (u16)~0 && command & PCI_COMMAND_MEMORY;
 }
 
+/*
+ * Can only a device have answered so to loads from two places? Without one, all places answer
+ * alike: with all ones on hardware, with zeros in QEMU.
+ */
+static inline bool iopmem_is_answer(u64 one, u64 other)
+{
+	return one != other && one && other && ~one && ~other;
+}
+
 /* cache.c: what the CPU makes of our mappings */
 const char *iopmem_cache_of(const void *addr);
+bool iopmem_is_cached(const struct iopmem_namespace *ns);
 const char *iopmem_cache_platform(phys_addr_t start);
 const char *iopmem_cache_user(const struct iopmem_namespace *ns);
 

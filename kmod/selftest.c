@@ -125,6 +125,35 @@ static int test_faults(struct buffers *b)
 	return try_read(b, MARGIN, 0, 4096);
 }
 
+/* What tells a device from none. */
+static int test_answers(void)
+{
+	static const struct {
+		u64 one, other;
+		bool answer;
+	} words[] = {
+		{ 1, 2, true }, { ~1ULL, 1, true }, { 0, 0, false }, { ~0ULL, ~0ULL, false },
+		{ 0, ~0ULL, false }, { 5, 5, false }, { 5, 0, false }, { 5, ~0ULL, false },
+		{ 0, 5, false }, { ~0ULL, 5, false },
+	};
+	static const struct {
+		u16 command;
+		bool decodes;
+	} commands[] = {
+		{ 0xffff, false }, { 0, false }, { PCI_COMMAND_MASTER, false },
+		{ PCI_COMMAND_MEMORY, true }, { 0xffff & ~PCI_COMMAND_IO, true },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(words); i++)
+		if (iopmem_is_answer(words[i].one, words[i].other) != words[i].answer)
+			return wrong("whether words are an answer", i, sizeof(u64), 0);
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		if (iopmem_decodes(commands[i].command) != commands[i].decodes)
+			return wrong("what a command register says", i, sizeof(u16), 0);
+	return 0;
+}
+
 /**
  * iopmem_selftest - try what can be tried without a device
  *
@@ -138,7 +167,7 @@ int iopmem_selftest(void)
 	b.ram = vmalloc(b.size);
 	b.bar = vmalloc(b.size);
 	if (b.ram && b.bar)
-		error = test_writes(&b);
+		error = test_answers() ?: test_writes(&b);
 	for (turn = 0; !error && turn < 2; turn++) {
 		b.stream = turn;
 		error = test_reads(&b);

@@ -194,7 +194,18 @@ struct FlushTests {
             try await guest.run("iopmem-guest sync \(way) \(file) 1").output
         }
         try await guest.run("umount /run/place2 /run/place3 && dmsetup remove --retry linear")
+        // Blocks that answer a read by what is in them, and blocks that do not: of random bytes, of
+        // zeros, and the two with a border between them.
+        let read = "dd if=\(node.path) of=/dev/null bs=4k count=1 iflag=direct skip="
+        try await guest.run(
+            "(head -c 5000 /dev/urandom; head -c 7288 /dev/zero)"
+                + " | dd of=\(node.path) bs=4k count=3 iflag=fullblock oflag=direct")
+        for block in 0..<3 { try await guest.run("\(read)\(block)") }
         try await guest.run("setpci -s \(card) COMMAND=0:2")
+        for block in 0..<3 {
+            let said = try await guest.run("\(read)\(block)", status: 1).errors
+            #expect(said.contains("Input/output error"), "block \(block): \(said)")
+        }
         for way in [FlushCheck.Way.fsync, .fdatasync, .direct] {
             #expect(try await sync(way, node.path) == "EIO", "\(way) on the node")
         }

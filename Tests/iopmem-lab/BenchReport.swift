@@ -84,8 +84,7 @@ struct BenchReport {
         from RAM costs; on a PCIe link it is a round trip, and what counts there is how few and how wide the \
         reads are. Streaming loads, which fetch 64 bytes at once from write-combining memory, lose here; the driver \
         times both ways on each BAR, and takes 64-bit loads here. \
-        Reading the command register after each read, which tells a device that is gone, is a call into QEMU's \
-        device model here and a configuration read on hardware. Flushes cost nothing here.
+        Flushes cost nothing here.
         * **nd_pmem** hands io_uring's requests to worker threads, and reads by byte-wise string instructions, \
         which are fast on hardware and slow in QEMU.
         """
