@@ -40,17 +40,7 @@ struct RemovalTests {
         func giveBack(_ card: PCIFunction, _ machine: Machine) async throws {
             switch self {
             case .unplug:
-                // QEMU cannot give the same memory object to a second device.
-                let memory = "card0-memory-again"
-                try await machine.qmp.execute(
-                    "object-add",
-                    [
-                        "qom-type": .string("memory-backend-file"), "id": .string(memory),
-                        "mem-path": .string("\(machine.storage.card("card0"))"),
-                        "size": .integer(256 << 20), "share": .boolean(true),
-                    ])
-                try await machine.qmp.plug(
-                    "ivshmem-plain", id: "card0", bus: "slot0", ["memdev": .string(memory)])
+                try await machine.plug(card: "card0", into: "slot0")
             case .sysfsRemove:
                 try await machine.guest.run("echo 1 >/sys/bus/pci/rescan")
             case .sysfsUnbind, .revokingUnbind:

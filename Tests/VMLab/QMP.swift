@@ -48,9 +48,10 @@ public final class QMP: Sendable {
         if let name = message["event"]?.string {
             let device = message["data"]?["device"]?.string
             let woken = state.withLock { state in
-                state.events.append((name, device))
                 let woken = state.watchers.filter { $0.name == name && $0.device == device }
                 state.watchers.removeAll { $0.name == name && $0.device == device }
+                // Each answers one question only: the device may be unplugged again.
+                if woken.isEmpty { state.events.append((name, device)) }
                 return woken
             }
             for watcher in woken { watcher.resume.resume(returning: true) }
