@@ -75,12 +75,23 @@ check: bootstrap lab ## Lint Swift and shell; sparse, checkpatch, gcc's analyzer
 	shellcheck Tests/run.sh Tests/VMLab/agent.sh Tests/VMLab/bootstrap.sh .ci/run
 	@$(products)/iopmem-lab inspect
 
-install: build ## Install iopmemctl and its udev rules below PREFIX (/usr/local)
+install: build ## Install iopmemctl, its udev rules, units and manual below PREFIX (/usr/local)
 	install -D -m 0755 $(products)/iopmemctl $(DESTDIR)$(PREFIX)/sbin/iopmemctl
-	@for rule in $(wildcard udev/*.rules); do \
-		echo install $$rule; \
-		install -D -m 0644 $$rule $(DESTDIR)/etc/udev/rules.d/$${rule##*/}; \
-	done
+	install -d $(DESTDIR)/etc/iopmem
+	@$(MAKE) --no-print-directory install-rules
+
+# What calls iopmemctl, with the place where it is.
+.PHONY: install-rules
+install-rules:
+	@set -e; put() { \
+		echo "install $$1"; \
+		install -d $(DESTDIR)$$2; \
+		sed 's,/usr/sbin/iopmemctl,$(PREFIX)/sbin/iopmemctl,' $$1 >$(DESTDIR)$$2/$${1##*/}; \
+		chmod 0644 $(DESTDIR)$$2/$${1##*/}; \
+	}; \
+	for file in udev/*.rules; do put $$file /etc/udev/rules.d; done; \
+	for file in systemd/*.service; do put $$file /etc/systemd/system; done; \
+	for file in man/*.5; do put $$file $(PREFIX)/share/man/man5; done
 
 install-module: module ## Install iopmem.ko for the running kernel
 	$(MAKE) -C $(KERNEL) M=$(CURDIR)/kmod modules_install
@@ -89,6 +100,9 @@ install-module: module ## Install iopmem.ko for the running kernel
 uninstall: ## Remove what "make install" installed
 	rm -f $(DESTDIR)$(PREFIX)/sbin/iopmemctl
 	rm -f $(addprefix $(DESTDIR)/etc/udev/rules.d/,$(notdir $(wildcard udev/*.rules)))
+	rm -f $(addprefix $(DESTDIR)/etc/systemd/system/,$(notdir $(wildcard systemd/*.service)))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man5/,$(notdir $(wildcard man/*.5)))
+	-rmdir $(DESTDIR)/etc/iopmem
 
 clean: ## Remove what was built and downloaded
 	rm -rf .build .build-release $(cache)

@@ -12,7 +12,7 @@ public struct Iopmemctl: ParsableCommand {
         subcommands: [
             Devices.self, Bind.self, Unbind.self, Create.self, List.self, Destroy.self, Verify.self,
             DoctorCommand.self, MonitorCommand.self, Wait.self, Labels.self, Restore.self,
-            Metrics.self, InjectError.self,
+            Config.self, Metrics.self, InjectError.self,
         ])
 
     /// The version of the tool, the same as the driver's.

@@ -16,7 +16,6 @@ struct LabelsCommandTests {
             ("labels dump 00:10.0", 0), ("labels restore 00:10.0", 64),
             ("labels restore 00:10.0 --from /nothing", 1), ("labels nothing", 64),
             ("restore", 0), ("restore 00:10.0", 0), ("restore 7f:00.0", 3), ("restore card", 64),
-            ("create --device 00:10.0 --persist", 6),
         ] as [(String, Int32)])
     func statuses(line: String, status: Int32) throws {
         let session = try session()

@@ -42,6 +42,28 @@ struct DoctorTests {
         #expect(try status("module", host) == .ok)
     }
 
+    @Test("files about cards are looked at, and with them what carries them out")
+    func configuration() throws {
+        let host = try SimulatedHost()
+        #expect(try status("config", host) == nil)
+        #expect(try status("restore_unit", host) == nil)
+        let path = "/etc/iopmem/card.conf"
+        for (text, wanted) in [
+            ("[device]\nid = 1af4:1110\n", Check.Status.ok),
+            ("[device]\nid = 1af4:1111\n", .warning),
+            ("[device]\n", .problem), ("[device]\npath = 00:10.0\nid = 1af4:1111\n", .problem),
+        ] {
+            try host.tree.write(text, to: path)
+            #expect(try status("config", host) == wanted, "\(text)")
+        }
+        #expect(try status("udev_cards", host) == .problem)
+        #expect(try status("restore_unit", host) == .problem)
+        try host.tree.write("", to: "/etc/udev/rules.d/59-iopmem-cards.rules")
+        try host.tree.write("", to: "/usr/lib/systemd/system/iopmem-restore@.service")
+        #expect(try status("udev_cards", host) == .ok)
+        #expect(try status("restore_unit", host) == .ok)
+    }
+
     @Test("a driver of another ABI is a problem")
     func abi() throws {
         let host = try SimulatedHost(.mounted)

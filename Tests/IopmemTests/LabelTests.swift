@@ -182,19 +182,6 @@ struct LabelTests {
         #expect(machine.labelNames == ["first"])
     }
 
-    @Test("--persist without a label area is exit 6 with the way there, and undone")
-    func persist() throws {
-        let machine = try LabelledHost(labels: false)
-        let before = try machine.host.tree.snapshot()
-        let request = CreateRequest(device: LabelledHost.address, persist: true)
-        let error = #expect(throws: IopmemError.self) { try machine.operation.create(request) }
-        #expect(error?.exitStatus == 6)
-        #expect(error?.remedy?.contains("iopmemctl labels init 0000:00:10.0") == true)
-        #expect(try machine.host.tree.snapshot() == before)
-        try machine.initLabels()
-        #expect(try machine.operation.create(request) != nil)
-    }
-
     @Test("a region that another tool has locked is exit 4")
     func locked() throws {
         let machine = try LabelledHost()

@@ -35,6 +35,7 @@ extension SimulatedHost {
     /// Loads the driver and binds a function to it, as an earlier run did.
     public func bindToIopmem(_ address: String) throws {
         try tree.makeDirectory("/sys/bus/pci/drivers/iopmem")
+        preparation = nil
         try tree.write("iopmem", to: try real(address, "driver_override"))
         try probe(address)
     }
@@ -52,9 +53,9 @@ extension SimulatedHost {
         try tree.link(path, to: "\(up)bus/pci/drivers/\(driver)")
     }
 
-    private func probe(_ address: String) throws {
+    func probe(_ address: String) throws {
         guard root.linkName("/sys/bus/pci/devices/\(address)/driver") == nil else { return }
-        let override = root.optionalText(try real(address, "driver_override"))
+        let override = root.optionalText(try real(address, "driver_override")) ?? "(null)"
         let driver = override == "(null)" ? ordinaryDrivers[address] : override
         guard let driver, root.exists("/sys/bus/pci/drivers/\(driver)") else { return }
         if driver == "iopmem" {

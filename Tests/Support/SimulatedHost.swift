@@ -108,6 +108,8 @@ public final class SimulatedHost: Host {
         }
         do {
             try tree.makeDirectory("/sys/bus/pci/drivers/\(name)")
+            // A new driver is offered what is free.
+            for address in try root.entries("/sys/bus/pci/devices") { try probe(address) }
         } catch {
             throw IopmemError(.failed, "\(error)")
         }
@@ -171,6 +173,41 @@ public final class SimulatedHost: Host {
     }
 
     /// See Host.
+    public func lockMachine(until deadline: Deadline) throws(IopmemError) -> any MachineLock {
+        guard !isLockedByAnother else { throw IopmemError(.busy, "another iopmemctl") }
+        return SimulatedLock()
+    }
+
+    /// See Host.
+    public func replaceFile(_ path: String, with text: String) throws(IopmemError) {
+        guard !shallFail("write the file \(path)") else {
+            throw IopmemError(.failed, "cannot write \(path)", because: "No space left on device")
+        }
+        do {
+            try tree.write(text, to: path)
+        } catch {
+            throw IopmemError(.failed, "\(error)")
+        }
+    }
+
+    /// See Host.
+    public func removeFile(_ path: String) throws(IopmemError) {
+        acts.append("remove the file \(path)")
+        do {
+            try tree.remove(path)
+        } catch {
+            throw IopmemError(.failed, "\(error)")
+        }
+    }
+
+    /// See Host.
+    public func makeFilesystem(_ type: String, on node: String) throws(IopmemError) {
+        guard !shallFail("make \(type) on \(node)") else {
+            throw IopmemError(.failed, "cannot make \(type) on \(node)")
+        }
+    }
+
+    /// See Host.
     public func now() -> Timestamp { time }
 
     /// See Host.
@@ -191,6 +228,8 @@ public final class SimulatedHost: Host {
         return 2
     }
 }
+
+private final class SimulatedLock: MachineLock {}
 
 private final class SimulatedWatch: NodeWatch {
     private let host: SimulatedHost

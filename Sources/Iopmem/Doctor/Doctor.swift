@@ -38,6 +38,7 @@ public struct Doctor {
         }
         checks += DAXCheckup(host: host).examine(wanted)
         checks.append(udevRules())
+        checks += try ConfigurationCheckup(root: root).examine()
         return checks
     }
 

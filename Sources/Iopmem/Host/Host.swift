@@ -41,6 +41,20 @@ public protocol Host {
     /// kernel does not say.
     func isDAX(_ path: String) -> Bool?
 
+    /// Keeps other runs of the tool that ask for it too out until the answer is
+    /// dropped; fails with `.busy` at the deadline, and with `.interrupted` when a
+    /// held signal comes first.
+    func lockMachine(until deadline: Deadline) throws(IopmemError) -> any MachineLock
+
+    /// Puts a file that everybody may read in the place of `path`, whose directory
+    /// is made if need be: whoever reads sees the old one or the new one, whole,
+    /// also after a power cut.
+    func replaceFile(_ path: String, with text: String) throws(IopmemError)
+    /// Removes a file.
+    func removeFile(_ path: String) throws(IopmemError)
+    /// Makes a file system that can be mounted with DAX: `ext4` or `xfs`.
+    func makeFilesystem(_ type: String, on node: String) throws(IopmemError)
+
     /// Returns when udev has nothing queued, at once if it does not run.
     func waitForUdev(until deadline: Deadline) throws(IopmemError)
 
@@ -57,6 +71,9 @@ public protocol Host {
     /// The signal that has come since, if any.
     func pendingSignal() -> Int32?
 }
+
+/// Other runs of the tool wait for as long as somebody has it.
+public protocol MachineLock: AnyObject {}
 
 /// The driver's control node, open.
 public protocol DriverControl: AnyObject {

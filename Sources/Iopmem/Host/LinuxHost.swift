@@ -100,6 +100,74 @@ public final class LinuxHost: Host {
         return try? file.status().isDAX
     }
 
+    /// By a lock on a file in /run.
+    public func lockMachine(until deadline: Deadline) throws(IopmemError) -> any MachineLock {
+        let path = "/run/iopmemctl.lock"
+        do throws(Errno) {
+            let file = try OwnedDescriptor(creating: path, replacing: true)
+            while try !file.tryLock() {
+                guard signals?.pending == nil else {
+                    throw Errno.interrupted
+                }
+                guard !deadline.hasPassed else { throw Errno.resourceTemporarilyUnavailable }
+                Pause.briefly()
+            }
+            return LinuxMachineLock(file)
+        } catch .interrupted {
+            throw IopmemError(
+                .interrupted, "interrupted while waiting; nothing was changed",
+                signal: signals?.pending)
+        } catch .resourceTemporarilyUnavailable {
+            throw IopmemError(
+                .busy, "another iopmemctl is restoring namespaces, and does not end",
+                remedy: "find it: fuser -v \(path); then try again")
+        } catch {
+            throw IopmemError(error, "cannot lock \(path)")
+        }
+    }
+
+    /// See ``TextFile``.
+    public func replaceFile(_ path: String, with text: String) throws(IopmemError) {
+        let directory = FileName.directory(of: path)
+        do throws(Errno) {
+            try FileName.makeDirectory(directory)
+        } catch {
+            throw IopmemError(error, "cannot make the directory \(directory)")
+        }
+        try TextFile.replace(path, with: text, root: root)
+    }
+
+    /// By unlink.
+    public func removeFile(_ path: String) throws(IopmemError) {
+        FileName.remove(path)
+        guard !root.exists(path) else {
+            throw IopmemError(.failed, "cannot remove \(path)")
+        }
+    }
+
+    /// By mkfs.ext4 and mkfs.xfs.
+    public func makeFilesystem(_ type: String, on node: String) throws(IopmemError) {
+        // DAX needs blocks of a page's size. xfs cannot share blocks of DAX files before Linux
+        // 6.2, and recommends 300 MiB, which is no reason to refuse.
+        let arguments =
+            type == "xfs"
+            ? ["-q", "--unsupported", "-m", "reflink=0", node] : ["-q", "-b", "4096", node]
+        let program = "/sbin/mkfs.\(type)"
+        let outcome: Program.Outcome
+        do throws(Errno) {
+            outcome = try Program.run(program, arguments)
+        } catch {
+            throw IopmemError(
+                error, "cannot run \(program)",
+                remedy: "install \(type == "xfs" ? "xfsprogs" : "e2fsprogs")")
+        }
+        guard outcome.status != 0 else { return }
+        let words = outcome.complaint.split(separator: "\n").last.map(String.init)
+        throw IopmemError(
+            .failed, "cannot make \(type) on \(node)",
+            because: words ?? "\(program) ended with status \(outcome.status)")
+    }
+
     /// Through libudev's queue.
     public func waitForUdev(until deadline: Deadline) throws(IopmemError) {
         do throws(Errno) {
@@ -125,6 +193,12 @@ public final class LinuxHost: Host {
 
     /// By sigpending.
     public func pendingSignal() -> Int32? { signals?.pending }
+}
+
+private final class LinuxMachineLock: MachineLock {
+    private let file: OwnedDescriptor
+
+    init(_ file: consuming OwnedDescriptor) { self.file = file }
 }
 
 private final class LinuxControl: DriverControl {

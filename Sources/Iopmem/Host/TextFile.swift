@@ -28,6 +28,8 @@ public enum TextFile {
             try file.allowReading()
             try file.synchronize()
             try FileName.rename(draft, to: target)
+            // The new name is in the directory, which has to reach the disk as well.
+            try OwnedDescriptor(path: FileName.directory(of: target)).synchronize()
         } catch {
             FileName.remove(draft)
             throw IopmemError(error, "cannot write \(path)")

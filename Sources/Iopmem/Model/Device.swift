@@ -19,6 +19,8 @@ public struct Device: Sendable, Equatable {
     public var isBridge: Bool
     /// Whether it answers memory accesses at the moment.
     public var decodesMemory: Bool
+    /// The device serial number as lspci writes it; nil where there is none, or only root may see it.
+    public var serial: String?
     /// The BARs that it implements.
     public var bars: [Bar]
 
@@ -96,7 +98,7 @@ public enum DriverFacts {
 
 extension Device: Encodable {
     private enum CodingKeys: String, CodingKey {
-        case device, vendor, product, description, driver
+        case device, vendor, product, description, serial, driver
         case numaNode = "numa_node"
         case bars
     }
@@ -108,6 +110,7 @@ extension Device: Encodable {
         try container.encode(Self.hexadecimal(vendorID), forKey: .vendor)
         try container.encode(Self.hexadecimal(deviceID), forKey: .product)
         try container.encode(name, forKey: .description)
+        try container.encodeIfPresent(serial, forKey: .serial)
         try container.encodeIfPresent(driver, forKey: .driver)
         try container.encode(numaNode, forKey: .numaNode)
         try container.encode(bars, forKey: .bars)

@@ -44,6 +44,7 @@ extension Device {
             address: address, vendorID: function.vendorID, deviceID: function.deviceID,
             name: function.name, driver: function.driver, numaNode: function.numaNode,
             isBridge: function.isBridge, decodesMemory: function.decodesMemory,
+            serial: function.serial,
             bars: function.bars.filter { $0.flags != 0 && $0.size != 0 }.map { bar in
                 let region = regions.first { $0.bar == bar.index }
                 return Bar(

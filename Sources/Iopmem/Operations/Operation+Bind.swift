@@ -13,18 +13,24 @@ public struct BindRequest: Sendable, Equatable {
     /// Accept BARs that are not prefetchable, and take the function from a
     /// driver that is bound to it.
     public var force: Bool
+    /// Accept BARs that are not prefetchable, and no more.
+    public var allowsSideEffects: Bool
+    /// Write it down, so that it is done again at each boot.
+    public var persist: Bool
     /// Say what would be done, and do nothing.
     public var dryRun: Bool
 
     /// That request.
     public init(
         address: PCIAddress, bar: Int? = nil, media: String = "volatile", force: Bool = false,
-        dryRun: Bool = false
+        allowsSideEffects: Bool = false, persist: Bool = false, dryRun: Bool = false
     ) {
         self.address = address
         self.bar = bar
         self.media = media
         self.force = force
+        self.allowsSideEffects = allowsSideEffects || force
+        self.persist = persist
         self.dryRun = dryRun
     }
 }
@@ -39,11 +45,13 @@ extension Operation {
         if device.isBound {
             try requireRegion(request.bar, of: device)
             listener.note("\(device.address) is bound to iopmem already")
+            if request.persist { try writeDown(request, device) }
             return device
         }
         try checkBindable(device, request)
         if request.dryRun {
             tellPlan(device, request)
+            if request.persist { try writeDown(request, device) }
             return device
         }
         try requirePrivilege(for: "bind \(device.address)")
@@ -53,6 +61,7 @@ extension Operation {
             defer { control.close() }
             let bound = try bind(device, request, control, &rollback)
             try tellLabels(of: bound)
+            if request.persist { try writeDown(request, device) }
             return bound
         }
         record("bound \(bound.address), media \(request.media)", bound.address)
@@ -81,7 +90,7 @@ extension Operation {
     func checkEligible(_ device: Device, _ request: BindRequest) throws(IopmemError) {
         func accepts(_ problem: BarProblem?) -> Bool {
             guard let problem else { return true }
-            return problem == .unknown || request.force && problem.yieldsToForce
+            return problem == .unknown || request.allowsSideEffects && problem.yieldsToForce
         }
         guard !device.isBridge else {
             throw IopmemError(
@@ -127,7 +136,7 @@ extension Operation {
         let bars = device.bars.filter { bar in
             (request.bar ?? bar.index) == bar.index
                 && (bar.problem == nil || bar.problem == .unknown
-                    || request.force && bar.problem?.yieldsToForce == true)
+                    || request.allowsSideEffects && bar.problem?.yieldsToForce == true)
         }
         let list = bars.map { "BAR \($0.index) (\(ByteSize.display($0.size)))" }
         listener.note(
@@ -143,13 +152,20 @@ extension Operation {
             throw IopmemError(.invalid, "unknown kind of media: \(request.media)")
         }
         try checkpoint()
+        // Loading the driver has made the kernel bind what was reserved for it, as it likes.
+        if currentDriver(of: device) == DriverFacts.name {
+            listener.step("unbind \(device.address), which the kernel has bound meanwhile")
+            try write(
+                "\(device.address)", to: "\(DriverFacts.sysfsPath)/unbind",
+                purpose: "unbind \(device.address) from iopmem")
+        }
         listener.step("prepare the driver for \(device.address)")
         do throws(DriverRefusal) {
             try control.prepareBind(
                 BindPreparation(
                     function: FunctionNumber(device.address),
                     barMask: request.bar.map { 1 << UInt8($0) } ?? DriverNumber.allBars,
-                    media: media, force: request.force))
+                    media: media, force: request.allowsSideEffects))
         } catch {
             throw IopmemError(error, "cannot bind \(device.address)")
         }

@@ -117,7 +117,11 @@ extension Operation {
         try watch.wait(for: dev, subsystem: subsystem, until: Deadline(in: patience))
         try checkpoint()
         let made = try Inventory(root: host.root).namespace(named: dev, root: host.root)
-        if let area { try write(Label(made), to: area, of: opened, &rollback) }
+        if let area {
+            try write(Label(made), to: area, of: opened, &rollback)
+        } else if request.persist {
+            try writeDown(made, of: region, &rollback)
+        }
         return made
     }
 
@@ -128,12 +132,6 @@ extension Operation {
     ) throws(IopmemError) -> LabelArea? {
         let region = opened.region
         guard let area = try opened.area() else {
-            guard !request.persist else {
-                throw IopmemError(
-                    .unsupported, "cannot write down a namespace of \(region.dev)",
-                    because: "it has no label area",
-                    remedy: "make one: iopmemctl labels init \(region.device)")
-            }
             return nil
         }
         if !request.dryRun { try opened.claim() }
@@ -300,7 +298,11 @@ extension Operation {
         let kept = area.map { opened.missing($0).compactMap(\.label.range) } ?? []
         let extent = try Extent(of: request, in: opened.region, keeping: kept, host: host)
         tellPlace(request, extent, region)
-        if area != nil { listener.note("would write its label to \(region.dev)") }
+        if area != nil {
+            listener.note("would write its label to \(region.dev)")
+        } else if request.persist {
+            listener.note("would write it to \(try fileForNamespaces(of: request.device))")
+        }
         try checkSignatures(request, extent.range, region, opened.control)
     }
 

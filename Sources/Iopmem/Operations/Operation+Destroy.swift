@@ -124,7 +124,7 @@ extension Operation {
         let root = host.root
         let opened = try openLocked(region)
         defer { opened.close() }
-        try withoutLabel(of: namespace, in: opened) { () throws(IopmemError) in
+        func destroy() throws(IopmemError) {
             listener.step("destroy \(namespace.dev), wiping \(removal.wipes.count) signatures")
             try retryingWhileProbed(
                 { () throws(IopmemError) in
@@ -133,6 +133,9 @@ extension Operation {
             ) { () throws(DriverRefusal) in
                 try opened.control.destroy(removal)
             }
+        }
+        try withoutLabel(of: namespace, in: opened) { () throws(IopmemError) in
+            try withoutFile(of: namespace, destroy)
         }
     }
 }

@@ -11,6 +11,13 @@ public struct Bind: IopmemCommand {
         discussion: """
             A device that is in use is refused, and so is one that has another driver unless \
             --force is given. If anything fails, or Ctrl-C comes, the old driver is back.
+
+            With --persist it is written to /etc/iopmem and done again at each boot, and when the \
+            card is plugged in.
+
+            EXAMPLES
+              iopmemctl bind 0000:03:00.0
+              iopmemctl bind 0000:03:00.0 --media persistent --persist
             """)
 
     @Argument(help: "The PCI function, written like 0000:03:00.0.")
@@ -21,6 +28,9 @@ public struct Bind: IopmemCommand {
 
     @Option(help: "Whether its contents survive without power: volatile or persistent.")
     var media: Media = .volatile
+
+    @Flag(help: "Write it to /etc/iopmem, so that it is done again at each boot.")
+    var persist = false
 
     @OptionGroup var change: ChangeOptions
     /// How it talks.
@@ -39,7 +49,7 @@ public struct Bind: IopmemCommand {
         let device = try Operation(on: context.host, telling: context.console).bind(
             BindRequest(
                 address: function, bar: bar, media: media.rawValue, force: change.force,
-                dryRun: change.dryRun))
+                persist: persist, dryRun: change.dryRun))
         try context.console.show(DevicesReport(devices: [device]))
     }
 }

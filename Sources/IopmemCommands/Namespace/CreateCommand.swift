@@ -11,7 +11,12 @@ public struct Create: IopmemCommand {
         discussion: """
             All or nothing: if anything fails, or Ctrl-C comes, nothing is left. Where a file \
             system or partition table is recognised in the memory, --force is needed. On a \
-            region with a label area every namespace is written down there.
+            region with a label area every namespace is written down there; on others, with \
+            --persist, in /etc/iopmem.
+
+            EXAMPLES
+              iopmemctl create --device 0000:03:00.0 --name scratch
+              iopmemctl create --device 0000:03:00.0 --size 4G --persist --dry-run
             """)
 
     @Option(help: "The PCI function, written like 0000:03:00.0.")
@@ -32,7 +37,9 @@ public struct Create: IopmemCommand {
     @Option(help: "A name of your own.")
     var name: String?
 
-    @Flag(help: "Write it down on the device, so that restore brings it back.")
+    @Flag(
+        help:
+            "Write it down, so that restore brings it back: in the region's labels or /etc/iopmem.")
     var persist = false
 
     @OptionGroup var change: ChangeOptions

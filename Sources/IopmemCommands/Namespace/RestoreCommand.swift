@@ -7,11 +7,16 @@ public struct Restore: IopmemCommand {
     /// Its name and help.
     public static let configuration = CommandConfiguration(
         commandName: "restore",
-        abstract: "Bring back the namespaces that labels describe.",
+        abstract: "Bring back the namespaces that labels and /etc/iopmem describe.",
         discussion: """
             At the same places, with the same UUIDs, modes and names; what stands already is left \
-            alone. A function that is named is bound if need be; without one, all that are bound \
-            are looked at. Labels that cannot be believed are reported, and never written.
+            alone. A function that is named is bound if need be; without one, those that are bound \
+            and those that a file in /etc/iopmem describes are looked at. Where a region has labels, \
+            they win. Labels and files that cannot be believed are reported, and never written.
+
+            EXAMPLES
+              iopmemctl restore
+              iopmemctl restore 0000:03:00.0 --dry-run
             """)
 
     @Argument(help: "The PCI function, written like 0000:03:00.0.")

@@ -48,13 +48,7 @@ extension RegionNode {
     /// Locks the node against other tools (flock) and says whether that worked;
     /// the lock goes when the node is closed. Does not wait.
     public borrowing func tryLock() throws(Errno) -> Bool {
-        let number = node.raw.rawValue
-        do throws(Errno) {
-            try retrying { flock(number, LOCK_EX | LOCK_NB) }
-            return true
-        } catch .wouldBlock {
-            return false
-        }
+        try node.tryLock()
     }
 }
 

@@ -16,6 +16,22 @@ public enum FileName {
         return lstat(path, &status) != 0 || status.st_mode & S_IFMT == S_IFREG
     }
 
+    /// What stands before the last slash.
+    public static func directory(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    /// Makes a directory that everybody may look into, unless it is there; what it stands in must
+    /// be.
+    public static func makeDirectory(_ path: String) throws(Errno) {
+        do throws(Errno) {
+            try retrying { mkdir(path, 0o755) }
+        } catch .fileExists {
+            // Whose directory it is, or that it is a file, shows when it is used.
+        }
+    }
+
     /// Gives a file another name, in place of what had it.
     public static func rename(_ path: String, to other: String) throws(Errno) {
         try retrying { Glibc.rename(path, other) }

@@ -35,6 +35,18 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
         try retrying { fchmod(number, 0o644) }
     }
 
+    /// Locks the file against others who do (flock) and says whether that worked; the lock goes with
+    /// the owner. Does not wait.
+    public borrowing func tryLock() throws(Errno) -> Bool {
+        let number = raw.rawValue
+        do throws(Errno) {
+            try retrying { flock(number, LOCK_EX | LOCK_NB) }
+            return true
+        } catch .wouldBlock {
+            return false
+        }
+    }
+
     /// Returns when what was written is on the disk.
     public borrowing func synchronize() throws(Errno) {
         let number = raw.rawValue

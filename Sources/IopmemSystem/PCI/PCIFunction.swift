@@ -34,6 +34,9 @@ public struct PCIFunction: Equatable, Sendable {
     /// Which BARs hold the MSI-X table and pending bits; nil where they cannot
     /// be seen, because only root may read all of the configuration space.
     public var msixBars: Set<Int>?
+    /// The device serial number as lspci writes it, `00-11-22-33-44-55-66-77`; nil where the
+    /// function has none, or only root may see it.
+    public var serial: String?
 }
 
 /// A base address register with what the kernel assigned to it.
@@ -136,6 +139,26 @@ extension PCIFunction {
             ).map { String(cString: $0) } ?? ""
         bars = Self.bars(of: fields)
         msixBars = Self.msixBars(of: device)
+        serial = Self.serial(of: device)
+    }
+
+    /// Two words behind the capability's header, the lower one first (PCI Express Base
+    /// Specification, "Device Serial Number Extended Capability").
+    private static func serial(of device: UnsafeMutablePointer<pci_dev>) -> String? {
+        guard
+            let capability = pci_find_cap(
+                device, UInt32(PCI_EXT_CAP_ID_DSN), UInt32(PCI_CAP_EXTENDED))
+        else { return nil }
+        let address = Int32(capability.pointee.addr)
+        let words = [8, 4].map { pci_read_long(device, address + $0) }
+        let bytes = words.flatMap { word in
+            stride(from: 24, through: 0, by: -8).map { UInt8(truncatingIfNeeded: word >> $0) }
+        }
+        // Neither has been programmed.
+        guard bytes.contains(where: { $0 != 0 }), bytes.contains(where: { $0 != 0xff }) else {
+            return nil
+        }
+        return bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: "-")
     }
 
     private static func bars(of fields: pci_dev) -> [PCIBar] {

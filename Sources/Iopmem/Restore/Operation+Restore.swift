@@ -49,16 +49,56 @@ extension Operation {
     /// from it. A function that was bound for this is released again if nothing
     /// came of it.
     public func restore(_ request: RestoreRequest) throws(IopmemError) -> RestoreOutcome {
+        // udev may ask for one card twice, since a driver that was loaded for one asks for all.
+        var lock: (any MachineLock)?
+        if !request.dryRun, host.isPrivileged {
+            host.holdSignals()
+            lock = try host.lockMachine(until: Deadline(in: patience * 4))
+        }
+        defer { withExtendedLifetime(lock) {} }
+        let folder = try CardFolder(root: host.root)
         guard let address = request.address else {
-            return try restoreAll(request)
+            return try restoreAll(request, folder)
         }
         let device = try DeviceList(root: host.root).device(at: address)
-        if device.isBound { return try restore(on: address, request, then: recordRestored) }
-        let binding = BindRequest(address: address, force: request.force)
+        let card = try card(of: device, in: folder)
+        if card == nil, let complaint = folder.entries.flatMap(\.complaints).first {
+            throw IopmemError(
+                .failed, "cannot tell whether a file describes \(address)", because: complaint,
+                remedy: "mend the file; to see all: iopmemctl config check")
+        }
+        return try restore(device, card, request)
+    }
+
+    /// The file about a card.
+    private func card(
+        of device: Device, in folder: CardFolder
+    ) throws(IopmemError) -> ConfiguredCard? {
+        let identity = CardIdentity(device, root: host.root)
+        guard let entry = try folder.entry(for: identity, at: device.address),
+            let file = entry.reading.file
+        else { return nil }
+        return ConfiguredCard(path: entry.path, file: file)
+    }
+
+    private func restore(
+        _ device: Device, _ card: ConfiguredCard?, _ request: RestoreRequest
+    ) throws(IopmemError) -> RestoreOutcome {
+        let address = device.address
+        let binding = BindRequest(
+            address: address, bar: card?.file.bar, media: card?.file.media ?? "volatile",
+            force: request.force, allowsSideEffects: card?.file.allowsSideEffects ?? false)
+        if device.isBound {
+            if let card { try bindAnew(device, binding, card, request) }
+            return try restore(on: address, card, request, then: recordRestored)
+        }
         try checkBindable(device, binding)
         if request.dryRun {
             tellPlan(device, binding)
             listener.note("would restore what its labels describe")
+            for namespace in card?.file.namespaces ?? [] {
+                listener.note("would restore \(namespace.phrase) of \(card?.path ?? "")")
+            }
             return RestoreOutcome()
         }
         try requirePrivilege(for: "restore the namespaces of \(address)")
@@ -70,10 +110,12 @@ extension Operation {
                 let (control, _) = try openDriver(&rollback)
                 defer { control.close() }
                 let bound = try bind(device, binding, control, &rollback)
-                try bindAsLabelled(bound, binding, control, &rollback)
+                // A file says what the memory is; without one, the labels remember.
+                if card == nil { try bindAsLabelled(bound, binding, control, &rollback) }
                 // Undone with the bind if it is interrupted, so nothing is written down yet.
-                let outcome = try restore(on: address, request) { _ in }
-                guard !outcome.restored.isEmpty else {
+                let outcome = try restore(on: address, card, request) { _ in }
+                // A card that a file describes shall be bound, with namespaces or without.
+                guard !outcome.restored.isEmpty || card != nil else {
                     failed = outcome
                     throw nothing
                 }
@@ -89,12 +131,52 @@ extension Operation {
         }
     }
 
-    private func restoreAll(_ request: RestoreRequest) throws(IopmemError) -> RestoreOutcome {
+    /// Cards that are bound, and cards that a file describes.
+    private func restoreAll(
+        _ request: RestoreRequest, _ folder: CardFolder
+    ) throws(IopmemError) -> RestoreOutcome {
         var outcome = RestoreOutcome()
-        for device in try DeviceList(root: host.root).devices where device.isBound {
-            outcome.add(try restore(on: device.address, request, then: recordRestored))
+        for complaint in folder.entries.flatMap(\.complaints) {
+            outcome.failures.append(
+                IopmemError(.failed, complaint, remedy: "mend the file; nothing in it is believed"))
+        }
+        for device in try DeviceList(root: host.root).devices {
+            do throws(IopmemError) {
+                let card = try card(of: device, in: folder)
+                guard device.isBound || card != nil else { continue }
+                outcome.add(try restore(device, card, request))
+            } catch {
+                guard error.code != .interrupted, error.code != .permission else {
+                    throw interruption(error, after: outcome)
+                }
+                outcome.failures.append(error)
+            }
         }
         return outcome
+    }
+
+    /// A card that the kernel bound by itself, because its driver was loaded, is
+    /// not bound as its file wants it. That can be mended while nothing stands.
+    private func bindAnew(
+        _ device: Device, _ binding: BindRequest, _ card: ConfiguredCard, _ request: RestoreRequest
+    ) throws(IopmemError) {
+        let inventory = try Inventory(root: host.root)
+        let regions = inventory.regions(of: device.address)
+        let isOtherwise = regions.contains {
+            $0.media != binding.media || $0.bar != binding.bar ?? $0.bar
+        }
+        guard isOtherwise else { return }
+        guard !inventory.namespaces.contains(where: { $0.device == device.address }) else {
+            return listener.warn(
+                "\(device.address) is not bound as \(card.path) says, and has namespaces; what"
+                    + " differs is left until it is bound anew")
+        }
+        guard !request.dryRun else {
+            return listener.note("would bind \(device.address) anew, as \(card.path) says")
+        }
+        listener.step("bind \(device.address) anew, as \(card.path) says")
+        _ = try unbind(device.address, dryRun: false)
+        _ = try bind(binding)
     }
 
     /// Labels remember whether the memory was called persistent; somebody did
@@ -128,14 +210,18 @@ extension Operation {
     }
 
     private func restore(
-        on address: PCIAddress, _ request: RestoreRequest, then done: (Namespace) -> Void
+        on address: PCIAddress, _ card: ConfiguredCard?, _ request: RestoreRequest,
+        then done: (Namespace) -> Void
     ) throws(IopmemError) -> RestoreOutcome {
         try requirePrivilege(for: "restore the namespaces of \(address)")
         host.holdSignals()
         var outcome = RestoreOutcome()
-        for region in try Inventory(root: host.root).regions(of: address) {
+        let regions = try Inventory(root: host.root).regions(of: address)
+        if let card { outcome.failures += card.homeless(among: regions, of: address) }
+        for region in regions {
             do throws(IopmemError) {
-                try restore(in: region, request, &outcome, then: done)
+                try restore(
+                    in: region, isOnly: regions.count == 1, card, request, &outcome, then: done)
             } catch {
                 guard error.code != .interrupted else {
                     throw interruption(error, after: outcome)
@@ -156,14 +242,28 @@ extension Operation {
     }
 
     private func restore(
-        in region: Region, _ request: RestoreRequest, _ outcome: inout RestoreOutcome,
-        then done: (Namespace) -> Void
+        in region: Region, isOnly: Bool, _ card: ConfiguredCard?, _ request: RestoreRequest,
+        _ outcome: inout RestoreOutcome, then done: (Namespace) -> Void
     ) throws(IopmemError) {
         var opened = try openLocked(region)
         defer { opened.close() }
-        guard let area = try opened.area() else {
+        let configured = card?.namespaces(in: region, isOnly: isOnly) ?? []
+        // Where a file says that a namespace stands in the first bytes, they are its data, which
+        // whoever may write to it can make look like labels.
+        let isData = configured.contains { $0.offset < UInt64(LabelFormat.areaSize) }
+        guard !isData, let area = try opened.area() else {
             listener.step("\(region.dev) has no label area")
-            return
+            let lost = configured.map { namespace in
+                LostNamespace(
+                    label: Label(namespace, media: region.media), phrase: namespace.phrase,
+                    makeFilesystem: namespace.makeFilesystem)
+            }
+            return try restore(lost, in: opened, request, &outcome, then: done)
+        }
+        if let card, !configured.isEmpty {
+            listener.warn(
+                "\(region.dev) has labels, which win: the namespaces in \(card.path) are not looked"
+                    + " at")
         }
         if !request.dryRun { try opened.claim() }
         if let finding = area.indexFinding { listener.warn("\(region.dev): \(finding.sentence)") }
@@ -174,21 +274,32 @@ extension Operation {
                     remedy: "look at it: iopmemctl labels check \(region.device)"))
         }
         let objected = Set(area.objections.map(\.entry.slot))
+        let lost = area.entries.filter { !objected.contains($0.slot) }.map {
+            LostNamespace(label: $0.label, phrase: $0.phrase)
+        }
+        try restore(lost, in: opened, request, &outcome, then: done)
+    }
+
+    private func restore(
+        _ lost: [LostNamespace], in opened: LabelledRegion, _ request: RestoreRequest,
+        _ outcome: inout RestoreOutcome, then done: (Namespace) -> Void
+    ) throws(IopmemError) {
+        let region = opened.region
         var isToldOfCache = false
-        for entry in area.entries where !objected.contains(entry.slot) {
+        for namespace in lost {
             try checkpoint()
             do throws(IopmemError) {
-                if let standing = try standing(entry, opened) {
+                if let standing = try standing(namespace, opened) {
                     outcome.standing.append(standing)
                     continue
                 }
                 if request.dryRun {
-                    listener.note("would restore \(entry.phrase) of \(region.dev)")
+                    listener.note("would restore \(namespace.phrase) of \(region.dev)")
                     continue
                 }
                 if region.isCachedByPlatform, !isToldOfCache { warnAboutCache(region) }
                 isToldOfCache = true
-                let restored = try bringBack(entry, opened)
+                let restored = try bringBack(namespace, opened)
                 done(restored)
                 outcome.restored.append(restored)
             } catch {
@@ -198,28 +309,28 @@ extension Operation {
         }
     }
 
-    /// The namespace of a label, if it stands; fails if it stands elsewhere.
+    /// The namespace, if it stands; fails if it stands elsewhere.
     private func standing(
-        _ entry: LabelArea.Entry, _ opened: LabelledRegion
+        _ lost: LostNamespace, _ opened: LabelledRegion
     ) throws(IopmemError) -> Namespace? {
-        let label = entry.label
+        let label = lost.label
         let found = try Inventory(root: host.root).namespaces.first {
             $0.uuid.bytes == label.uuid
         }
         guard let found else { return nil }
         if found.region == opened.region.dev, found.range == label.range { return found }
         throw IopmemError(
-            .failed, "cannot restore \(entry.phrase) of \(opened.region.dev)",
+            .failed, "cannot restore \(lost.phrase) of \(opened.region.dev)",
             because: "\(found.dev) on \(found.device) has its UUID, at offset"
                 + " \(ByteSize.exact(found.offset)); is one card a copy of the other?",
             remedy: "unbind the other card: iopmemctl unbind \(found.device)")
     }
 
     private func bringBack(
-        _ entry: LabelArea.Entry, _ opened: LabelledRegion
+        _ lost: LostNamespace, _ opened: LabelledRegion
     ) throws(IopmemError) -> Namespace {
-        let label = entry.label
-        let failure = "cannot restore \(entry.phrase) of \(opened.region.dev)"
+        let label = lost.label
+        let failure = "cannot restore \(lost.phrase) of \(opened.region.dev)"
         guard let mode = DriverNumber.modeWord(label.mode) else {
             throw IopmemError(
                 .unsupported, failure, because: "its mode has the unknown number \(label.mode)")
@@ -237,7 +348,7 @@ extension Operation {
             label.number > 0
             && !inventory.namespaces(in: opened.region).contains { $0.id == label.number }
         let watch = try host.watchNodes()
-        listener.step("restore \(entry.phrase) of \(opened.region.dev)")
+        listener.step("restore \(lost.phrase) of \(opened.region.dev)")
         let place: NamespacePlace
         do throws(DriverRefusal) {
             place = try opened.control.create(
@@ -252,6 +363,25 @@ extension Operation {
         try watch.wait(
             for: dev, subsystem: isBlock ? "block" : DriverFacts.name,
             until: Deadline(in: patience))
-        return try Inventory(root: host.root).namespace(named: dev, root: host.root)
+        let made = try Inventory(root: host.root).namespace(named: dev, root: host.root)
+        if let type = lost.makeFilesystem { try makeFilesystem(type, on: made) }
+        return made
+    }
+
+    /// Where a power cut took the one that was there. What is recognised stays.
+    private func makeFilesystem(_ type: String, on namespace: Namespace) throws(IopmemError) {
+        let found: [Signature]
+        do throws(Errno) {
+            found = try host.signatures(onNode: namespace.path)
+        } catch {
+            throw IopmemError(error, "cannot look for data on \(namespace.path)")
+        }
+        guard found.isEmpty else {
+            let list = found.map(\.phrase).joined(separator: " and ")
+            return listener.step("\(list) stands on \(namespace.dev); nothing is made over it")
+        }
+        listener.step("make \(type) on \(namespace.dev)")
+        try host.makeFilesystem(type, on: namespace.path)
+        record("made \(type) on \(namespace.dev)", namespace)
     }
 }

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+import IopmemSystem
+import SystemPackage
+
+/// Writing down what shall come back: `--persist`.
+extension Operation {
+    /// The file about a card, to be changed.
+    private struct CardDraft {
+        var path: String
+        /// Its text; nil for a file that does not exist yet.
+        var text: ConfigText?
+        /// What it says.
+        var file: CardFile
+    }
+
+    /// Writes down how a function is bound. The last step of a bind: what is in
+    /// the file has worked.
+    func writeDown(_ request: BindRequest, _ device: Device) throws(IopmemError) {
+        if device.isBound { try requireSameMedia(request, device) }
+        let policy = CardFile(
+            card: CardPattern(CardIdentity(device, root: host.root)), bar: request.bar,
+            media: request.media, allowsSideEffects: request.allowsSideEffects)
+        let draft = try draft(for: device, otherwise: policy)
+        guard draft.file.bar == policy.bar || policy.bar == nil else {
+            throw IopmemError(
+                .failed, "\(draft.path) says BAR \(draft.file.bar.map { "\($0)" } ?? "any")",
+                because: "and now BAR \(policy.bar ?? 0) was asked for",
+                remedy: "change the file: bar = \(policy.bar ?? 0)")
+        }
+        var text = draft.text
+        if draft.file.media != policy.media {
+            text = text.flatMap { text in
+                text.sections.first { $0.name == "device" }
+                    .map { ConfigText(text.setting("media", to: policy.media, in: $0)) }
+            }
+        }
+        let isSame = text != nil && text == draft.text
+        if request.dryRun {
+            let deed = isSame ? "is in \(draft.path) already" : "would be written to \(draft.path)"
+            return listener.note("how \(device.address) is bound \(deed)")
+        }
+        guard !isSame else { return }
+        try requirePrivilege(for: "write \(draft.path)")
+        try replace(draft.path, with: text.map { $0.text } ?? draft.file.text)
+        listener.note("\(draft.path) has it: \(device.address) is bound at each boot")
+    }
+
+    private func requireSameMedia(_ request: BindRequest, _ device: Device) throws(IopmemError) {
+        let regions = try Inventory(root: host.root).regions(of: device.address)
+        guard let other = regions.first(where: { $0.media != request.media }) else { return }
+        throw IopmemError(
+            .failed, "\(device.address) is bound with media \(other.media)",
+            remedy: "bind it anew: iopmemctl unbind \(device.address); iopmemctl bind"
+                + " \(device.address) --media \(request.media) --persist; or say --media"
+                + " \(other.media)")
+    }
+
+    /// Writes down a namespace that stands, with its card if that is not known.
+    func writeDown(
+        _ namespace: Namespace, of region: Region, _ rollback: inout Rollback
+    ) throws(IopmemError) {
+        let device = try DeviceList(root: host.root).device(at: namespace.device)
+        let draft = try draft(
+            for: device,
+            otherwise: CardFile(
+                card: CardPattern(CardIdentity(device, root: host.root)), media: region.media,
+                allowsSideEffects: !region.prefetchable))
+        let before = draft.text?.text
+        let restore = self
+        rollback.add("take \(namespace.dev) out of \(draft.path)") { () throws(IopmemError) in
+            try restore.putBack(before, draft.path)
+        }
+        listener.step("write \(namespace.dev) to \(draft.path)")
+        let text = draft.text ?? ConfigText(draft.file.text)
+        try replace(draft.path, with: text.appending(ConfiguredNamespace(namespace).text))
+    }
+
+    /// What `create --persist` would write where; for a dry run.
+    func fileForNamespaces(of address: PCIAddress) throws(IopmemError) -> String {
+        let device = try DeviceList(root: host.root).device(at: address)
+        let card = CardPattern(CardIdentity(device, root: host.root))
+        return try draft(for: device, otherwise: CardFile(card: card)).path
+    }
+
+    /// Takes a namespace out of the file that has it, unmakes the namespace by
+    /// `body`, and puts it back into the file if that fails. For the order see
+    /// `withoutLabel`.
+    func withoutFile(
+        of namespace: Namespace, _ body: () throws(IopmemError) -> Void
+    ) throws(IopmemError) {
+        let entry = try CardFolder(root: host.root).entries.first { entry in
+            entry.reading.file?.namespaces.contains { $0.uuid == namespace.uuid } == true
+        }
+        guard let entry else { return try body() }
+        let text = try CardFolder.text(entry.path, root: host.root)
+        let section = text.sections.first { section in
+            section.name == "namespace"
+                && section.settings.contains {
+                    $0.key == "uuid" && NamespaceUUID($0.value) == namespace.uuid
+                }
+        }
+        guard let section else { return try body() }
+        listener.step("take \(namespace.dev) out of \(entry.path)")
+        do throws(IopmemError) {
+            try replace(entry.path, with: text.removing(section))
+            try body()
+        } catch {
+            do throws(IopmemError) {
+                listener.step("undo: put \(namespace.dev) back into \(entry.path)")
+                try putBack(text.text, entry.path)
+            } catch let second {
+                var both = error
+                both.message += "; and afterwards: \(second.message)"
+                throw both
+            }
+            throw error
+        }
+    }
+
+    /// The file about a card, or a new one that says `file`.
+    ///
+    /// Nothing is written beside a file that cannot be read: it may be about the
+    /// same card.
+    private func draft(
+        for device: Device, otherwise file: CardFile
+    ) throws(IopmemError) -> CardDraft {
+        let folder = try CardFolder(root: host.root)
+        if let complaint = folder.entries.flatMap(\.complaints).first {
+            throw IopmemError(
+                .failed, "cannot write down what belongs to \(device.address)",
+                because: complaint, remedy: "mend the file; to see all: iopmemctl config check")
+        }
+        let card = CardIdentity(device, root: host.root)
+        if let entry = try folder.entry(for: card, at: device.address),
+            let file = entry.reading.file
+        {
+            return CardDraft(
+                path: entry.path, text: try CardFolder.text(entry.path, root: host.root),
+                file: file)
+        }
+        let names = ["\(device.address)", "\(device.address)-\(card.id)"]
+        let paths = names.map { "\(CardFolder.path)/\($0).conf" }
+        guard let path = paths.first(where: { !host.root.exists($0) }) else {
+            throw IopmemError(
+                .failed, "cannot write down what belongs to \(device.address)",
+                because: "\(paths.joined(separator: " and ")) are about other cards",
+                remedy: "give those files other names, which end with .conf")
+        }
+        return CardDraft(path: path, text: nil, file: file)
+    }
+
+    private func replace(_ path: String, with text: String) throws(IopmemError) {
+        try host.replaceFile(path, with: text)
+    }
+
+    /// Looks before it acts, as every undoing does.
+    private func putBack(_ text: String?, _ path: String) throws(IopmemError) {
+        guard let text else {
+            if host.root.exists(path) { try host.removeFile(path) }
+            return
+        }
+        guard host.root.optionalText(path) != text.trimmedOfNewlines else { return }
+        try host.replaceFile(path, with: text)
+    }
+}
+
+extension String {
+    fileprivate var trimmedOfNewlines: String {
+        var text = Substring(self)
+        while let last = text.last, last.isWhitespace { text.removeLast() }
+        return String(text)
+    }
+}

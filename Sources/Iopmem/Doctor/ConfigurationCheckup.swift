@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+import IopmemSystem
+
+/// Whether what shall come back at boot can.
+struct ConfigurationCheckup {
+    let root: SystemRoot
+
+    func examine() throws(IopmemError) -> [Check] {
+        let review = try ConfigReview(root: root)
+        guard !review.files.isEmpty else { return [] }
+        return review.files.map(check)
+            + [
+                installed(
+                    "udev_cards", "59-iopmem-cards.rules", below: "udev/rules.d",
+                    "no card is reserved for iopmem when it appears",
+                    then: "udevadm control --reload"),
+                installed(
+                    "restore_unit", "iopmem-restore@.service", below: "systemd/system",
+                    "nothing comes back at boot", then: "systemctl daemon-reload"),
+            ]
+    }
+
+    private func check(_ file: ConfigReview.File) -> Check {
+        if let first = file.objections.first {
+            return Check(
+                "config", .problem, file.path,
+                "nothing in it is believed: line \(first.place.line), column"
+                    + " \(first.place.column): \(first.reason)",
+                remedy: "mend it; to see all: iopmemctl config check")
+        }
+        if let impostor = file.impostors.first {
+            return Check(
+                "config", .problem, file.path, impostor,
+                remedy: "put the right card there, or change the file for this one")
+        }
+        guard !file.devices.isEmpty else {
+            return Check(
+                "config", .warning, file.path, "no card of this machine is the one that it means",
+                remedy: "plug the card in, or remove the file")
+        }
+        let cards = file.devices.map { "\($0)" }.joined(separator: ", ")
+        return Check("config", .ok, file.path, "describes \(cards)")
+    }
+
+    private func installed(
+        _ id: String, _ name: String, below folder: String, _ loss: String, then command: String
+    ) -> Check {
+        let found = ["/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"].first {
+            root.exists("\($0)/\(folder)/\(name)")
+        }
+        guard let found else {
+            return Check(
+                id, .problem, name,
+                "not installed, and there are files in \(CardFolder.path): \(loss)",
+                remedy: "make install, or install it in /etc/\(folder), then: \(command)")
+        }
+        return Check(id, .ok, name, "installed in \(found)/\(folder)")
+    }
+}
