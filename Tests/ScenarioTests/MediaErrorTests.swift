@@ -91,17 +91,4 @@ struct MediaErrorTests {
             }
         }
     }
-
-    @Test("a driver that users have injects nothing")
-    func ordinaryBuild() async throws {
-        // One kernel: the same text is compiled for all of them.
-        let kernel = try #require(Kernel.supported.last)
-        try await scenario(Self.topology, on: kernel) { machine in
-            let disk = try await machine.create(on: "card0", "--size 2M --mode raw")
-            let said = try await machine.refused(
-                6, "iopmemctl inject-error \(disk.dev) --offset 0 --length 512")
-            #expect(said.contains("IOPMEM_DEBUG=1"))
-            try await machine.guest.run("iopmemctl unbind \(disk.device)")
-        }
-    }
 }
