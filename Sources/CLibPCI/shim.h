@@ -39,13 +39,21 @@ static inline void clibpci_silence(char *format, ...)
 	(void)format;
 }
 
+static inline int clibpci_is(const struct pci_dev *function, long long only)
+{
+	return only < 0 || only == ((long long)function->domain << 16 | function->bus << 8 |
+				    function->dev << 3 | function->func);
+}
+
 // Finds all functions below sysfs (".../sys/bus/pci") with everything that is
-// read of them, so that nothing can fail later. Returns NULL and copies a
+// read of them, so that nothing can fail later; or, of those that are not
+// negative, only the one with this domain << 16 | bus << 8 | devfn. Returns NULL and copies a
 // sentence to message, which has room for 256 bytes, if libpci gives up: a
 // function went away meanwhile, or there is no such directory. What libpci had
 // allocated until then is lost; it does not say which parts are whole.
 // Not inlined: a Swift caller must not be a function that returns twice.
-__attribute__((noinline)) static struct pci_access *clibpci_scan(const char *sysfs, char *message)
+__attribute__((noinline)) static struct pci_access *clibpci_scan(const char *sysfs, long long only,
+								 char *message)
 {
 	struct pci_access *volatile access = pci_alloc();
 	struct pci_dev *function;
@@ -61,10 +69,13 @@ __attribute__((noinline)) static struct pci_access *clibpci_scan(const char *sys
 	}
 	pci_init(access);
 	pci_scan_bus(access);
-	for (function = access->devices; function; function = function->next)
+	for (function = access->devices; function; function = function->next) {
+		if (!clibpci_is(function, only))
+			continue;
 		pci_fill_info(function, PCI_FILL_IDENT | PCI_FILL_BASES | PCI_FILL_SIZES |
 					PCI_FILL_IO_FLAGS | PCI_FILL_CLASS | PCI_FILL_CAPS |
 					PCI_FILL_NUMA_NODE | PCI_FILL_DRIVER);
+	}
 	return access;
 }
 

@@ -22,6 +22,18 @@ struct DeviceListTests {
         #expect(card.bars[1].flags == ["memory", "64bit", "prefetchable"])
     }
 
+    @Test("one function can be read alone, and is the same")
+    func alone() throws {
+        let tree = try CapturedTree.mounted.unpack()
+        let all = try DeviceList(root: tree.root).devices
+        for device in all {
+            let alone = try DeviceList(root: tree.root, only: device.address).devices
+            #expect(alone == [device])
+        }
+        #expect(try DeviceList(root: tree.root, only: address("7f:00.0")).devices.isEmpty)
+        #expect(all.count > 3)
+    }
+
     @Test("an NVMe drive has its driver and no eligible BAR")
     func drive() throws {
         let tree = try CapturedTree.twoCards.unpack()

@@ -131,6 +131,22 @@ struct PersistTests {
         #expect(text.contains("name = one"))
     }
 
+    @Test("what is destroyed is also taken out of a file that has mistakes")
+    func destroyingBesideMistakes() throws {
+        try create("one")
+        try host.tree.write(try host.root.text(Self.path) + "\nnonsense\n", to: Self.path)
+        try destroy("one")
+        #expect(try !host.root.text(Self.path).contains("name = one"))
+        #expect(try host.root.text(Self.path).contains("nonsense"))
+        _ = try operation.unbind(Self.address, dryRun: false)
+        #expect(!listener.notes.contains { $0.contains("describes") })
+        try host.tree.write(
+            try host.root.text(Self.path).replacing("nonsense", with: ""), to: Self.path)
+        try restore()
+        _ = try operation.unbind(Self.address, dryRun: false)
+        #expect(listener.notes.contains { $0.hasPrefix("\(Self.path) describes 0000:00:10.0") })
+    }
+
     @Test("a creation that fails or is interrupted leaves no file, and none of its own in one")
     func creationUndone() throws {
         try create("first")

@@ -20,9 +20,31 @@ extension SimulatedHost {
             }
             if parts[4] == "iopmem" { try removeRegions(of: value) }
             try tree.remove(try real(value, "driver"))
+        case let attribute? where attribute.hasSuffix("_resize"):
+            try resize(parts[4], attribute, bit: value)
         default:
             throw Errno.noSuchFileOrDirectory
         }
+    }
+
+    /// Gives a BAR another size, in the same place.
+    private func resize(_ address: String, _ attribute: String, bit: String) throws {
+        let digit = attribute.dropFirst("resource".count).first
+        guard let bar = digit?.wholeNumberValue, let bit = UInt64(bit),
+            let set = UInt64(try root.text(try real(address, attribute)), radix: 16),
+            set >> bit & 1 != 0
+        else { throw Errno.invalidArgument }
+        guard root.linkName("/sys/bus/pci/devices/\(address)/driver") == nil else {
+            throw Errno.resourceBusy
+        }
+        guard bit <= largestBar else { throw Errno.noSpace }
+        var lines = try root.text(try real(address, "resource")).split(separator: "\n")
+        let fields = lines[bar].split(separator: " ")
+        let start = UInt64(sysfs: fields[0]) ?? 0
+        let end = String(start + (1 << (20 + bit)) - 1, radix: 16)
+        lines[bar] =
+            "\(fields[0]) 0x\(String(repeating: "0", count: 16 - end.count))\(end) \(fields[2])"
+        try tree.write(lines.joined(separator: "\n"), to: try real(address, "resource"))
     }
 
     /// Binds a function to a driver, as at boot.

@@ -38,6 +38,8 @@ public final class SimulatedHost: Host {
     /// The first 2 MiB of functions' memory, by their addresses; zeros where
     /// nothing was written. A card that is moved takes its memory along.
     public var memory: [String: [UInt8]] = [:]
+    /// The largest BAR for which bridges have room, as a bit of resourceN_resize.
+    public var largestBar = UInt64.max
     /// Whether another tool has every region locked.
     public var isLockedByAnother = false
     /// What libblkid finds on a node.

@@ -9,6 +9,8 @@ public struct CardFile: Sendable, Equatable {
     public var bar: Int?
     /// `volatile` or `persistent`.
     public var media: String
+    /// The size in bytes that the BAR is given first; nil to leave it.
+    public var resizeBar: UInt64?
     /// Whether a BAR whose reads may have side effects is taken, which is what
     /// `bind --force` does.
     public var allowsSideEffects: Bool
@@ -17,12 +19,13 @@ public struct CardFile: Sendable, Equatable {
 
     /// That file.
     public init(
-        card: CardPattern, bar: Int? = nil, media: String = "volatile",
+        card: CardPattern, bar: Int? = nil, media: String = "volatile", resizeBar: UInt64? = nil,
         allowsSideEffects: Bool = false, namespaces: [ConfiguredNamespace] = []
     ) {
         self.card = card
         self.bar = bar
         self.media = media
+        self.resizeBar = resizeBar
         self.allowsSideEffects = allowsSideEffects
         self.namespaces = namespaces
     }
@@ -102,6 +105,7 @@ extension CardFile {
             ("path", card.path), ("id", "\(card.id)"),
             ("subsystem", card.subsystem.map { "\($0)" }), ("serial", card.serial),
             ("bar", bar.map { "\($0)" }), ("media", media),
+            ("resize_bar", resizeBar.map(ByteSize.exact)),
             ("side_effects", allowsSideEffects ? "allowed" : nil),
         ]
         let sections = [Self.section("device", settings)] + namespaces.map(\.text)

@@ -71,6 +71,9 @@ private struct CardFileReader {
         let serial = values.take("serial", as: Self.serial, "00-11-22-33-44-55-66-77")
         let bar = values.take("bar", as: Self.bar, "a number from 0 to 5")
         let media = values.take("media", as: Self.media, "volatile or persistent")
+        let resizeBar = values.take(
+            "resize_bar", as: { ByteSize.parse($0).flatMap { $0.nonzeroBitCount == 1 ? $0 : nil } },
+            "a power of two, such as 16G")
         let sideEffects = values.take(
             "side_effects", as: { $0 == "allowed" || $0 == "refused" ? $0 == "allowed" : nil },
             "allowed or refused")
@@ -78,7 +81,8 @@ private struct CardFileReader {
         guard let id else { return nil }
         return CardFile(
             card: CardPattern(path: path, id: id, subsystem: subsystem, serial: serial),
-            bar: bar, media: media ?? "volatile", allowsSideEffects: sideEffects ?? false)
+            bar: bar, media: media ?? "volatile", resizeBar: resizeBar,
+            allowsSideEffects: sideEffects ?? false)
     }
 
     private mutating func namespace(_ section: ConfigText.Section) -> ConfiguredNamespace? {

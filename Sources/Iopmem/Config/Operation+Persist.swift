@@ -19,7 +19,8 @@ extension Operation {
         if device.isBound { try requireSameMedia(request, device) }
         let policy = CardFile(
             card: CardPattern(CardIdentity(device, root: host.root)), bar: request.bar,
-            media: request.media, allowsSideEffects: request.allowsSideEffects)
+            media: request.media, resizeBar: request.resize,
+            allowsSideEffects: request.allowsSideEffects)
         let draft = try draft(for: device, otherwise: policy)
         guard draft.file.bar == policy.bar || policy.bar == nil else {
             throw IopmemError(
@@ -28,11 +29,15 @@ extension Operation {
                 remedy: "change the file: bar = \(policy.bar ?? 0)")
         }
         var text = draft.text
-        if draft.file.media != policy.media {
+        func set(_ key: String, to value: String) {
             text = text.flatMap { text in
                 text.sections.first { $0.name == "device" }
-                    .map { ConfigText(text.setting("media", to: policy.media, in: $0)) }
+                    .map { ConfigText(text.setting(key, to: value, in: $0)) }
             }
+        }
+        if draft.file.media != policy.media { set("media", to: policy.media) }
+        if let size = policy.resizeBar, size != draft.file.resizeBar {
+            set("resize_bar", to: ByteSize.exact(size))
         }
         let isSame = text != nil && text == draft.text
         if request.dryRun {
@@ -88,26 +93,15 @@ extension Operation {
     func withoutFile(
         of namespace: Namespace, _ body: () throws(IopmemError) -> Void
     ) throws(IopmemError) {
-        let entry = try CardFolder(root: host.root).entries.first { entry in
-            entry.reading.file?.namespaces.contains { $0.uuid == namespace.uuid } == true
-        }
-        guard let entry else { return try body() }
-        let text = try CardFolder.text(entry.path, root: host.root)
-        let section = text.sections.first { section in
-            section.name == "namespace"
-                && section.settings.contains {
-                    $0.key == "uuid" && NamespaceUUID($0.value) == namespace.uuid
-                }
-        }
-        guard let section else { return try body() }
-        listener.step("take \(namespace.dev) out of \(entry.path)")
+        guard let (path, text, section) = try section(about: namespace) else { return try body() }
+        listener.step("take \(namespace.dev) out of \(path)")
         do throws(IopmemError) {
-            try replace(entry.path, with: text.removing(section))
+            try replace(path, with: text.removing(section))
             try body()
         } catch {
             do throws(IopmemError) {
-                listener.step("undo: put \(namespace.dev) back into \(entry.path)")
-                try putBack(text.text, entry.path)
+                listener.step("undo: put \(namespace.dev) back into \(path)")
+                try putBack(text.text, path)
             } catch let second {
                 var both = error
                 both.message += "; and afterwards: \(second.message)"
@@ -115,6 +109,34 @@ extension Operation {
             }
             throw error
         }
+    }
+
+    /// Also in a file with mistakes, which may be mended after the namespace has gone.
+    private func section(
+        about namespace: Namespace
+    ) throws(IopmemError) -> (String, ConfigText, ConfigText.Section)? {
+        for entry in try CardFolder(root: host.root).entries {
+            let text = try CardFolder.text(entry.path, root: host.root)
+            let section = text.sections.first { section in
+                section.name == "namespace"
+                    && section.settings.contains {
+                        $0.key == "uuid" && NamespaceUUID($0.value) == namespace.uuid
+                    }
+            }
+            if let section { return (entry.path, text, section) }
+        }
+        return nil
+    }
+
+    /// Says that a function that was unbound comes back.
+    func tellFile(about device: Device) throws(IopmemError) {
+        let folder = try CardFolder(root: host.root)
+        let card = CardIdentity(device, root: host.root)
+        // Another card in its place, or two files: nothing that unbinding has to do with.
+        guard let entry = try? folder.entry(for: card, at: device.address) else { return }
+        listener.note(
+            "\(entry.path) describes \(device.address): it is bound again at the next boot, and by"
+                + " iopmemctl restore")
     }
 
     /// The file about a card, or a new one that says `file`.

@@ -21,6 +21,10 @@ public struct Device: Sendable, Equatable {
     public var decodesMemory: Bool
     /// The device serial number as lspci writes it; nil where there is none, or only root may see it.
     public var serial: String?
+    /// Its link; nil where it has none.
+    public var link: PCILink?
+    /// The IOMMU's unit of isolation that it is in; nil where there is none.
+    public var iommuGroup: Int?
     /// The BARs that it implements.
     public var bars: [Bar]
 
@@ -44,6 +48,9 @@ public struct Device: Sendable, Equatable {
         public var problem: BarProblem?
         /// The region that it is, once bound.
         public var region: String?
+        /// Sizes in bytes that it could be given (resizable BAR), in order; empty
+        /// where it cannot be resized, or the kernel does not say.
+        public var resizableSizes: [UInt64] = []
 
         /// Whether it holds memory and not I/O ports.
         public var isMemory: Bool { flags.contains("memory") }
@@ -86,6 +93,14 @@ public enum BarProblem: Sendable, Equatable {
 
     /// Whether `--force` makes the BAR a region all the same.
     public var yieldsToForce: Bool { self == .notPrefetchable }
+
+    /// Whether it may be gone when the BAR has been given another size.
+    var mayGoWithAnotherSize: Bool {
+        switch self {
+        case .tooSmall, .unassigned, .misaligned: true
+        default: false
+        }
+    }
 }
 
 /// What the tool knows about the driver beforehand.
@@ -100,7 +115,8 @@ extension Device: Encodable {
     private enum CodingKeys: String, CodingKey {
         case device, vendor, product, description, serial, driver
         case numaNode = "numa_node"
-        case bars
+        case iommuGroup = "iommu_group"
+        case link, bars
     }
 
     /// The object of `devices -o json`; ids are written like 0x1af4.
@@ -113,6 +129,8 @@ extension Device: Encodable {
         try container.encodeIfPresent(serial, forKey: .serial)
         try container.encodeIfPresent(driver, forKey: .driver)
         try container.encode(numaNode, forKey: .numaNode)
+        try container.encodeIfPresent(iommuGroup, forKey: .iommuGroup)
+        try container.encodeIfPresent(link, forKey: .link)
         try container.encode(bars, forKey: .bars)
     }
 
@@ -127,6 +145,7 @@ extension Device.Bar: Encodable {
         case bar, size
         case physicalAddress = "physical_address"
         case flags, eligible, reason, region
+        case resizableSizes = "resizable_sizes"
     }
 
     /// The object of a device's "bars"; `eligible` is left out where only root
@@ -140,5 +159,6 @@ extension Device.Bar: Encodable {
         if problem != .unknown { try container.encode(problem == nil, forKey: .eligible) }
         try container.encodeIfPresent(problem?.reason, forKey: .reason)
         try container.encodeIfPresent(region, forKey: .region)
+        if !resizableSizes.isEmpty { try container.encode(resizableSizes, forKey: .resizableSizes) }
     }
 }

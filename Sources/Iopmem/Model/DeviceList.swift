@@ -7,15 +7,18 @@ public struct DeviceList: Sendable, Equatable {
     public var devices: [Device]
 
     /// Reads them through libpci, and their regions from sysfs.
-    public init(root: SystemRoot) throws(IopmemError) {
+    ///
+    /// - Parameter only: At most this one; others are not looked at, which matters
+    ///   where udev asks for each function of a large machine.
+    public init(root: SystemRoot, only: PCIAddress? = nil) throws(IopmemError) {
         let functions: [PCIFunction]
         do throws(PCIScanError) {
-            functions = try PCIFunction.all(root: root)
+            functions = try PCIFunction.all(root: root, only: only.map { FunctionNumber($0) })
         } catch {
             throw IopmemError(.failed, "cannot read the PCI bus", because: error.message)
         }
         let inventory = try Inventory(root: root)
-        devices = functions.map { Device($0, inventory: inventory) }
+        devices = functions.map { Device($0, inventory: inventory, root: root) }
     }
 
     /// The function at `address`; fails with `.notFound`.
@@ -35,24 +38,38 @@ public struct DeviceList: Sendable, Equatable {
 }
 
 extension Device {
-    init(_ function: PCIFunction, inventory: Inventory) {
+    init(_ function: PCIFunction, inventory: Inventory, root: SystemRoot) {
         let address = PCIAddress(
             domain: function.domain, bus: function.bus, device: function.device,
             function: function.function)
         let regions = inventory.regions(of: address)
+        let directory = "/sys/bus/pci/devices/\(address)"
         self.init(
             address: address, vendorID: function.vendorID, deviceID: function.deviceID,
             name: function.name, driver: function.driver, numaNode: function.numaNode,
             isBridge: function.isBridge, decodesMemory: function.decodesMemory,
-            serial: function.serial,
+            serial: function.serial, link: PCILink(of: directory, root: root),
+            iommuGroup: root.linkName("\(directory)/iommu_group").flatMap { Int($0) },
             bars: function.bars.filter { $0.flags != 0 && $0.size != 0 }.map { bar in
                 let region = regions.first { $0.bar == bar.index }
                 return Bar(
                     index: bar.index, size: bar.size, physicalAddress: bar.start,
                     flags: Self.words(for: bar),
                     problem: region == nil ? Self.problem(of: bar, in: function) : nil,
-                    region: region?.dev)
+                    region: region?.dev,
+                    resizableSizes: Self.resizableSizes(of: bar, directory, root))
             })
+    }
+
+    /// A set of sizes in hexadecimal: bit 0 is 1 MiB, bit 1 is 2 MiB, and so on
+    /// (Documentation/ABI/testing/sysfs-bus-pci, resourceN_resize).
+    private static func resizableSizes(
+        of bar: PCIBar, _ directory: String, _ root: SystemRoot
+    ) -> [UInt64] {
+        let text = root.optionalText("\(directory)/resource\(bar.index)_resize")
+        guard let text, let set = UInt64(text, radix: 16) else { return [] }
+        // The specification's sizes end at 8 EiB, bit 43.
+        return (0..<44).filter { set >> $0 & 1 != 0 }.map { UInt64(1) << (20 + $0) }
     }
 
     private static func words(for bar: PCIBar) -> [String] {

@@ -10,6 +10,8 @@ public struct BindRequest: Sendable, Equatable {
     public var bar: Int?
     /// `volatile` or `persistent`.
     public var media: String
+    /// Give the BAR this size in bytes first (resizable BAR); nil to leave it.
+    public var resize: UInt64?
     /// Accept BARs that are not prefetchable, and take the function from a
     /// driver that is bound to it.
     public var force: Bool
@@ -22,12 +24,14 @@ public struct BindRequest: Sendable, Equatable {
 
     /// That request.
     public init(
-        address: PCIAddress, bar: Int? = nil, media: String = "volatile", force: Bool = false,
-        allowsSideEffects: Bool = false, persist: Bool = false, dryRun: Bool = false
+        address: PCIAddress, bar: Int? = nil, media: String = "volatile", resize: UInt64? = nil,
+        force: Bool = false, allowsSideEffects: Bool = false, persist: Bool = false,
+        dryRun: Bool = false
     ) {
         self.address = address
         self.bar = bar
         self.media = media
+        self.resize = resize
         self.force = force
         self.allowsSideEffects = allowsSideEffects || force
         self.persist = persist
@@ -44,6 +48,7 @@ extension Operation {
         let device = try DeviceList(root: host.root).device(at: request.address)
         if device.isBound {
             try requireRegion(request.bar, of: device)
+            try requireSize(request, of: device)
             listener.note("\(device.address) is bound to iopmem already")
             if request.persist { try writeDown(request, device) }
             return device
@@ -88,9 +93,11 @@ extension Operation {
     }
 
     func checkEligible(_ device: Device, _ request: BindRequest) throws(IopmemError) {
+        let resized = try barToResize(request, of: device)
         func accepts(_ problem: BarProblem?) -> Bool {
             guard let problem else { return true }
-            return problem == .unknown || request.allowsSideEffects && problem.yieldsToForce
+            return problem == .unknown || resized != nil && problem.mayGoWithAnotherSize
+                || request.allowsSideEffects && problem.yieldsToForce
         }
         guard !device.isBridge else {
             throw IopmemError(
@@ -139,6 +146,9 @@ extension Operation {
                     || request.allowsSideEffects && bar.problem?.yieldsToForce == true)
         }
         let list = bars.map { "BAR \($0.index) (\(ByteSize.display($0.size)))" }
+        if let size = request.resize {
+            listener.note("would give the BAR \(ByteSize.display(size))")
+        }
         listener.note(
             "would bind \(device.address) to iopmem with \(list.joined(separator: ", "))")
     }
@@ -171,6 +181,7 @@ extension Operation {
         }
         let watch = try host.watchNodes()
         try takeFromDriver(device, &rollback)
+        try resize(device, request, &rollback)
         try overrideDriver(of: device, &rollback)
         try probe(device, control, &rollback)
         return try awaitRegions(of: device, watch)

@@ -49,6 +49,7 @@ extension Operation {
             try release(device)
         }
         record("unbound \(address)", address)
+        try tellFile(about: device)
         return try DeviceList(root: host.root).device(at: address)
     }
 

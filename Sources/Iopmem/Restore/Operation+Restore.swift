@@ -87,7 +87,8 @@ extension Operation {
         let address = device.address
         let binding = BindRequest(
             address: address, bar: card?.file.bar, media: card?.file.media ?? "volatile",
-            force: request.force, allowsSideEffects: card?.file.allowsSideEffects ?? false)
+            resize: card?.file.resizeBar, force: request.force,
+            allowsSideEffects: card?.file.allowsSideEffects ?? false)
         if device.isBound {
             if let card { try bindAnew(device, binding, card, request) }
             return try restore(on: address, card, request, then: recordRestored)

@@ -67,7 +67,7 @@ struct ConfigMatch: IopmemCommand {
     /// Looks, and prints the file's name.
     func run(in context: Context) throws(IopmemError) {
         let root = context.host.root
-        let device = try DeviceList(root: root).device(at: function)
+        let device = try DeviceList(root: root, only: function).device(at: function)
         let entry = try CardFolder(root: root).recordedEntry(for: device, on: context.host)
         guard let entry else {
             throw IopmemError(

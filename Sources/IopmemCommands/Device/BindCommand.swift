@@ -29,6 +29,12 @@ public struct Bind: IopmemCommand {
     @Option(help: "Whether its contents survive without power: volatile or persistent.")
     var media: Media = .volatile
 
+    @Option(
+        help: ArgumentHelp(
+            "Give the BAR this size first, where device and kernel can: K, M, G or T.",
+            valueName: "size"))
+    var resizeBar: Size?
+
     @Flag(help: "Write it to /etc/iopmem, so that it is done again at each boot.")
     var persist = false
 
@@ -48,7 +54,8 @@ public struct Bind: IopmemCommand {
     public func run(in context: Context) throws(IopmemError) {
         let device = try Operation(on: context.host, telling: context.console).bind(
             BindRequest(
-                address: function, bar: bar, media: media.rawValue, force: change.force,
+                address: function, bar: bar, media: media.rawValue, resize: resizeBar?.bytes,
+                force: change.force,
                 persist: persist, dryRun: change.dryRun))
         try context.console.show(DevicesReport(devices: [device]))
     }

@@ -49,11 +49,27 @@ struct DevicesReport: Report {
 
     private func add(_ device: Device, to table: inout Table) {
         table.add("\(device.address)", device.driver ?? "", "", "", "", device.name)
+        if let place = place(of: device) { table.add(" ", " ", " ", " ", " ", place) }
         for bar in device.bars {
             table.add(
                 " ", " ", "\(bar.index)", ByteSize.display(bar.size), verdict(bar),
-                bar.problem?.shortReason ?? bar.flags.joined(separator: ", "))
+                bar.problem?.shortReason ?? what(bar))
         }
+    }
+
+    /// How it is connected, as far as that is known.
+    private func place(of device: Device) -> String? {
+        let parts = [
+            device.link.map { "link \($0)" },
+            device.numaNode < 0 ? nil : "NUMA node \(device.numaNode)",
+            device.iommuGroup.map { "IOMMU group \($0)" },
+        ].compactMap { $0 }
+        return parts.isEmpty ? nil : parts.joined(separator: ", ")
+    }
+
+    private func what(_ bar: Device.Bar) -> String {
+        let sizes = bar.resizableSizes.map(ByteSize.exact).joined(separator: " ")
+        return bar.flags.joined(separator: ", ") + (sizes.isEmpty ? "" : ", resizable: \(sizes)")
     }
 
     private func verdict(_ bar: Device.Bar) -> String {

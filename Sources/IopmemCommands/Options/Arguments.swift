@@ -52,6 +52,20 @@ extension Namespace.PageMap: ExpressibleByArgument {
     public static var allValueStrings: [String] { ["mem", "dev"] }
 }
 
+/// A number of bytes on the command line: `4096`, `4k`, `1G`.
+struct Size: ExpressibleByArgument {
+    let bytes: UInt64
+
+    init(_ bytes: UInt64) { self.bytes = bytes }
+
+    init?(argument: String) {
+        guard let bytes = ByteSize.parse(argument) else { return nil }
+        self.bytes = bytes
+    }
+
+    var defaultValueDescription: String { ByteSize.exact(bytes) }
+}
+
 /// What becomes of a region's contents without power.
 enum Media: String, ExpressibleByArgument, CaseIterable {
     case volatile

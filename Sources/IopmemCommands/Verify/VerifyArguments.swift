@@ -3,20 +3,6 @@ public import ArgumentParser
 import Iopmem
 public import IopmemVerify
 
-/// A number of bytes on the command line: `4096`, `4k`, `1G`.
-struct Size: ExpressibleByArgument {
-    let bytes: UInt64
-
-    init(_ bytes: UInt64) { self.bytes = bytes }
-
-    init?(argument: String) {
-        guard let bytes = ByteSize.parse(argument) else { return nil }
-        self.bytes = bytes
-    }
-
-    var defaultValueDescription: String { ByteSize.exact(bytes) }
-}
-
 /// fio's booleans.
 enum Switch: String, ExpressibleByArgument, CaseIterable {
     case off = "0"

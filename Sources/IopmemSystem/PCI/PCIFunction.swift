@@ -77,7 +77,11 @@ public struct PCIScanError: Error, Equatable, Sendable {
 extension PCIFunction {
     /// Every function of the machine, or of a captured tree, in BDF order; none
     /// where there is no PCI at all.
-    public static func all(root: SystemRoot) throws(PCIScanError) -> [PCIFunction] {
+    ///
+    /// - Parameter only: At most this one, of which alone something is read.
+    public static func all(
+        root: SystemRoot, only: FunctionNumber? = nil
+    ) throws(PCIScanError) -> [PCIFunction] {
         let sysfs = "/sys/bus/pci"
         guard root.exists("\(sysfs)/devices") else { return [] }
         // A function that is unplugged while libpci reads it makes libpci give
@@ -85,7 +89,7 @@ extension PCIFunction {
         var attempts = 3
         while true {
             do throws(PCIScanError) {
-                return try scan(root.resolve(sysfs), root)
+                return try scan(root.resolve(sysfs), root, only)
             } catch {
                 attempts -= 1
                 guard attempts > 0 else { throw error }
@@ -94,10 +98,12 @@ extension PCIFunction {
     }
 
     private static func scan(
-        _ sysfs: String, _ root: SystemRoot
+        _ sysfs: String, _ root: SystemRoot, _ only: FunctionNumber?
     ) throws(PCIScanError) -> [PCIFunction] {
         var message = [CChar](repeating: 0, count: 256)
-        guard let access = clibpci_scan(sysfs, &message) else {
+        let wanted =
+            only.map { Int64($0.domain) << 16 | Int64($0.bus) << 8 | Int64($0.devfn) } ?? -1
+        guard let access = clibpci_scan(sysfs, wanted, &message) else {
             let bytes = message.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
             throw PCIScanError(message: String(decoding: bytes, as: UTF8.self))
         }
@@ -105,7 +111,9 @@ extension PCIFunction {
         var found: [PCIFunction] = []
         var next = access.pointee.devices
         while let device = next {
-            found.append(PCIFunction(device, access: access, root: root))
+            if clibpci_is(device, wanted) != 0 {
+                found.append(PCIFunction(device, access: access, root: root))
+            }
             next = device.pointee.next
         }
         return found.sorted {
