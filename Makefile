@@ -14,7 +14,7 @@ release := swift build -c release --static-swift-stdlib --scratch-path .build-re
 products := .build-release/release
 
 .DEFAULT_GOAL := help
-.PHONY: help demo shell test test-debug soak bench build lab module modules fmt check install uninstall \
+.PHONY: man help demo shell test test-debug soak bench build lab module modules fmt check install uninstall \
 	install-module clean bootstrap
 
 help: ## Say what there is to make
@@ -75,10 +75,10 @@ check: bootstrap lab ## Lint Swift and shell; sparse, checkpatch, gcc's analyzer
 	shellcheck Tests/run.sh Tests/VMLab/agent.sh Tests/VMLab/bootstrap.sh .ci/run
 	@$(products)/iopmem-lab inspect
 
-install: build ## Install iopmemctl, its udev rules, units and manual below PREFIX (/usr/local)
+install: build ## Install iopmemctl, rules, units, manual and completions below PREFIX (/usr/local)
 	install -D -m 0755 $(products)/iopmemctl $(DESTDIR)$(PREFIX)/sbin/iopmemctl
 	install -d $(DESTDIR)/etc/iopmem
-	@$(MAKE) --no-print-directory install-rules
+	@$(MAKE) --no-print-directory install-rules install-completions
 
 # What calls iopmemctl, with the place where it is.
 .PHONY: install-rules
@@ -91,7 +91,23 @@ install-rules:
 	}; \
 	for file in udev/*.rules; do put $$file /etc/udev/rules.d; done; \
 	for file in systemd/*.service; do put $$file /etc/systemd/system; done; \
-	for file in man/*.5; do put $$file $(PREFIX)/share/man/man5; done
+	for file in man/*.5; do put $$file $(PREFIX)/share/man/man5; done; \
+	for file in man/*.8; do put $$file $(PREFIX)/share/man/man8; done
+
+# The shells' folders for programs that are not the system's own.
+completions := bash:bash-completion/completions/iopmemctl zsh:zsh/site-functions/_iopmemctl \
+	fish:fish/vendor_completions.d/iopmemctl.fish
+.PHONY: install-completions
+install-completions: build
+	@set -e; for entry in $(completions); do \
+		file=$(DESTDIR)$(PREFIX)/share/$${entry#*:}; \
+		echo "install $${file##*/} for $${entry%%:*}"; \
+		install -d $${file%/*}; \
+		$(products)/iopmemctl --generate-completion-script $${entry%%:*} >$$file; \
+	done
+
+man: ## Make the manual pages anew, after a change of a command
+	IOPMEM_RECORD_SNAPSHOTS=1 swift test --quiet --filter ManualTests
 
 install-module: module ## Install iopmem.ko for the running kernel
 	$(MAKE) -C $(KERNEL) M=$(CURDIR)/kmod modules_install
@@ -102,6 +118,8 @@ uninstall: ## Remove what "make install" installed
 	rm -f $(addprefix $(DESTDIR)/etc/udev/rules.d/,$(notdir $(wildcard udev/*.rules)))
 	rm -f $(addprefix $(DESTDIR)/etc/systemd/system/,$(notdir $(wildcard systemd/*.service)))
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man5/,$(notdir $(wildcard man/*.5)))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man8/,$(notdir $(wildcard man/*.8)))
+	rm -f $(foreach entry,$(completions),$(DESTDIR)$(PREFIX)/share/$(lastword $(subst :, ,$(entry))))
 	-rmdir $(DESTDIR)/etc/iopmem
 
 clean: ## Remove what was built and downloaded

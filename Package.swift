@@ -20,7 +20,7 @@ let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-s
 
 // Dependencies point one way:
 // iopmemctl → IopmemCommands → IopmemVerify → Iopmem → IopmemSystem → CIopmem, CLib*
-//                                              Iopmem → IopmemLabels
+//  IopmemManual → IopmemCommands               Iopmem → IopmemLabels
 let package = Package(
     name: "iopmem",
     products: [
@@ -63,6 +63,10 @@ let package = Package(
             swiftSettings: strict),
         .executableTarget(
             name: "iopmemctl", dependencies: ["IopmemCommands"], swiftSettings: strict),
+        // Manual pages, from the definitions of the commands.
+        .target(
+            name: "IopmemManual", dependencies: ["Iopmem", "IopmemCommands", argumentParser],
+            swiftSettings: strict),
 
         // Tests without root.
         .target(
@@ -93,6 +97,11 @@ let package = Package(
                 systemPackage,
             ],
             exclude: ["Snapshots"],
+            swiftSettings: strict),
+
+        .testTarget(
+            name: "IopmemManualTests",
+            dependencies: ["IopmemManual", "Iopmem", "IopmemSystem", systemPackage],
             swiftSettings: strict),
 
         // The virtual machine lab, and the stories told in it.

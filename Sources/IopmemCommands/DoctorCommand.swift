@@ -11,6 +11,10 @@ public struct DoctorCommand: IopmemCommand {
         discussion: """
             Changes nothing. Each finding comes with its remedy; the exit status is 1 if there \
             is a problem. With a BDF it says why that device can or cannot be used.
+
+            EXAMPLES
+              iopmemctl doctor
+              iopmemctl doctor 0000:03:00.0 -o json
             """)
 
     @Argument(help: "PCI functions, written like 0000:03:00.0.")

@@ -19,6 +19,8 @@ packages="$packages qemu-system-x86 python3 python3-venv file binutils busybox-s
 packages="$packages mmdebstrap debian-archive-keyring xz-utils zstd"
 # What the guest uses: it runs on a snapshot of this system.
 packages="$packages udev kmod e2fsprogs xfsprogs fio nvme-cli dmsetup pciutils fdisk iproute2 procps"
+# What looks at the manual.
+packages="$packages groff-base"
 # What "make check" uses outside of build roots.
 packages="$packages shellcheck"
 packages="$packages $*"

@@ -57,6 +57,9 @@ struct ConfigMatch: IopmemCommand {
         discussion: """
             What udev asks for each new PCI function. The exit status is 3 if no file does, and 1 \
             if another card sits in the place of one that a file describes.
+
+            EXAMPLES
+              iopmemctl config match 0000:03:00.0
             """)
 
     @Argument(help: "The PCI function, written like 0000:03:00.0.")

@@ -11,6 +11,10 @@ public struct Devices: IopmemCommand {
         discussion: """
             Without a BDF it shows every function that has memory BARs. As root it sees more: \
             whether a BAR holds the device's MSI-X table.
+
+            EXAMPLES
+              iopmemctl devices
+              iopmemctl devices 0000:03:00.0 -o json
             """)
 
     @Argument(help: "PCI functions, written like 0000:03:00.0.")

@@ -12,6 +12,10 @@ public struct Unbind: IopmemCommand {
             Its namespaces are destroyed, and the bytes in them left as they are. While one of \
             them is held nothing happens, and the message names the holder; unless --revoke \
             takes them away, which on a terminal has to be confirmed, and needs --yes elsewhere.
+
+            EXAMPLES
+              iopmemctl unbind 0000:03:00.0
+              iopmemctl unbind 0000:03:00.0 --revoke --yes
             """)
 
     @Argument(help: "The PCI function, written like 0000:03:00.0.")

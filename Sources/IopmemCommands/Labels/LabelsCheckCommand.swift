@@ -10,6 +10,9 @@ struct LabelsCheck: IopmemCommand {
         discussion: """
             Changes nothing. Each finding comes with its remedy; the exit status is 1 if there \
             is a problem.
+
+            EXAMPLES
+              iopmemctl labels check 0000:03:00.0
             """)
 
     @OptionGroup var region: LabelArguments

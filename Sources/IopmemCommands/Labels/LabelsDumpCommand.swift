@@ -10,6 +10,10 @@ struct LabelsDump: IopmemCommand {
         discussion: """
             All 2 MiB as they are, whole or not; labels restore puts them back. A file that \
             exists is replaced only with --force.
+
+            EXAMPLES
+              iopmemctl labels dump 0000:03:00.0 --to card.labels
+              iopmemctl labels dump 0000:03:00.0 | xxd | less
             """)
 
     @OptionGroup var region: LabelArguments

@@ -11,6 +11,9 @@ struct LabelsInit: IopmemCommand {
             Refused while a namespace stands there, and over other data unless --force is given. \
             Namespaces that stand behind it get labels. A label area that is there already is \
             left as it is; with --force a new one takes its place, after it was asked for.
+
+            EXAMPLES
+              iopmemctl labels init 0000:03:00.0
             """)
 
     @OptionGroup var region: LabelArguments

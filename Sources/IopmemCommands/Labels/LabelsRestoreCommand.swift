@@ -11,6 +11,9 @@ struct LabelsRestore: IopmemCommand {
             The file is verified before: it is whole, fits the region, and has a label for each \
             namespace that stands. Data or damaged labels in the way need --force. To bring \
             namespaces back from their labels: iopmemctl restore.
+
+            EXAMPLES
+              iopmemctl labels restore 0000:03:00.0 --from card.labels
             """)
 
     @OptionGroup var region: LabelArguments

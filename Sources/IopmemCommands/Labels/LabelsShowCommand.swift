@@ -6,7 +6,15 @@ import Iopmem
 struct LabelsShow: IopmemCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
-        abstract: "Show the labels of a region, and which of their namespaces stand.")
+        abstract: "Show the labels of a region, and which of their namespaces stand.",
+        discussion: """
+            Reads only. A label that contradicts another is shown with the reason why it is not \
+            believed.
+
+            EXAMPLES
+              iopmemctl labels show 0000:03:00.0
+              iopmemctl labels show 0000:03:00.0 -o json
+            """)
 
     @OptionGroup var region: LabelArguments
     @OptionGroup var output: OutputOptions

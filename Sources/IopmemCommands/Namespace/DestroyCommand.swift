@@ -12,6 +12,11 @@ public struct Destroy: IopmemCommand {
             A namespace that is held is refused, unless --revoke takes it away from its users. \
             On a terminal each one is shown and its name has to be typed; scripts use --yes. \
             Where a file system is recognised --force is needed as well, or --keep-data.
+
+            EXAMPLES
+              iopmemctl destroy scratch
+              iopmemctl destroy --all --yes --keep-data
+              iopmemctl destroy iopmem0n1 --yes --force --zero
             """)
 
     @Argument(help: "Kernel name, user-given name, UUID or path of a namespace.")

@@ -12,6 +12,9 @@ public struct InjectError: IopmemCommand {
             As if the hardware had reported them: reading gives EIO, a mapping SIGBUS, and the \
             file system is told. Writing whole blocks makes them good again. Needs a driver that \
             was built with IOPMEM_DEBUG=1. The disk's badblocks in sysfs lists what is bad.
+
+            EXAMPLES
+              iopmemctl inject-error scratch --offset 1M --length 4K
             """)
 
     @Argument(help: "Kernel name, user-given name, UUID or path of a namespace.")

@@ -11,6 +11,10 @@ public struct List: IopmemCommand {
         discussion: """
             Works without root, but then cannot see other users' processes. Without a NAME it \
             shows everything; with names only those namespaces and the regions they are in.
+
+            EXAMPLES
+              iopmemctl list
+              iopmemctl list scratch -o json | jq -r '.namespaces[].path'
             """)
 
     @Argument(help: "Kernel name, user-given name, UUID or path of a namespace.")

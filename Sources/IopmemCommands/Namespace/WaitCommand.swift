@@ -11,6 +11,9 @@ public struct Wait: IopmemCommand {
         discussion: """
             The namespace need not exist yet. It is ready when its node stands in /dev and udev \
             has made its links. When the time is up the exit status is 1.
+
+            EXAMPLES
+              iopmemctl wait scratch --timeout 60 && mount /scratch
             """)
 
     @Argument(help: "Kernel name, user-given name, UUID or path of a namespace.")

@@ -22,8 +22,10 @@ public struct Verify: IopmemCommand {
             a recognised file system needs --force as well. A regular file is created if it does \
             not exist and --size is given, and is written over without a question.
 
-            Exit status: 0 all right; 7 wrong data, or pages or transfers that were not direct; 3 no \
-            such target; 4 in use; 5 no permission; 6 the kernel or target cannot do it; 64 usage.
+            EXAMPLES
+              iopmemctl verify /mnt/check --size 256M --peer /dev/nvme0n1
+              iopmemctl verify /mnt/check --verify-only
+              iopmemctl verify scratch --yes --rw randwrite --bs 64k --runtime 30
             """)
 
     @Argument(help: "A namespace (name or UUID), a block node, or a file.")
