@@ -4,6 +4,10 @@
 # What "make install" uses.
 PREFIX ?= /usr/local
 DESTDIR ?=
+# Where its rules, its units and what zsh completes are: packages have other folders.
+RULES ?= /etc/udev/rules.d
+UNITS ?= /etc/systemd/system
+ZSH ?= zsh/site-functions
 # The kernel whose module is built and installed.
 KERNEL ?= /lib/modules/$(shell uname -r)/build
 
@@ -14,7 +18,7 @@ release := swift build -c release --static-swift-stdlib --scratch-path .build-re
 products := .build-release/release
 
 .DEFAULT_GOAL := help
-.PHONY: man help demo shell test test-debug soak bench build lab module modules fmt check install uninstall \
+.PHONY: man deb help demo shell test test-debug soak bench build lab module modules fmt check install uninstall \
 	install-module clean bootstrap
 
 help: ## Say what there is to make
@@ -75,6 +79,13 @@ check: bootstrap lab ## Lint Swift and shell; sparse, checkpatch, gcc's analyzer
 	shellcheck Tests/run.sh Tests/VMLab/agent.sh Tests/VMLab/bootstrap.sh .ci/run
 	@$(products)/iopmem-lab inspect
 
+deb: ## Build Debian packages into .cache/deb
+	@Tests/VMLab/bootstrap.sh debhelper dh-dkms lintian
+	@rm -rf $(cache)/deb && mkdir -p $(cache)/deb
+	@git archive --prefix=iopmem/ HEAD | tar -x -C $(cache)/deb
+	cd $(cache)/deb/iopmem && dpkg-buildpackage --build=binary --no-sign
+	lintian --fail-on error,warning --info $(cache)/deb/*.changes
+
 install: build ## Install iopmemctl, rules, units, manual and completions below PREFIX (/usr/local)
 	install -D -m 0755 $(products)/iopmemctl $(DESTDIR)$(PREFIX)/sbin/iopmemctl
 	install -d $(DESTDIR)/etc/iopmem
@@ -89,13 +100,13 @@ install-rules:
 		sed 's,/usr/sbin/iopmemctl,$(PREFIX)/sbin/iopmemctl,' $$1 >$(DESTDIR)$$2/$${1##*/}; \
 		chmod 0644 $(DESTDIR)$$2/$${1##*/}; \
 	}; \
-	for file in udev/*.rules; do put $$file /etc/udev/rules.d; done; \
-	for file in systemd/*.service; do put $$file /etc/systemd/system; done; \
+	for file in udev/*.rules; do put $$file $(RULES); done; \
+	for file in systemd/*.service; do put $$file $(UNITS); done; \
 	for file in man/*.5; do put $$file $(PREFIX)/share/man/man5; done; \
 	for file in man/*.8; do put $$file $(PREFIX)/share/man/man8; done
 
 # The shells' folders for programs that are not the system's own.
-completions := bash:bash-completion/completions/iopmemctl zsh:zsh/site-functions/_iopmemctl \
+completions := bash:bash-completion/completions/iopmemctl zsh:$(ZSH)/_iopmemctl \
 	fish:fish/vendor_completions.d/iopmemctl.fish
 .PHONY: install-completions
 install-completions: build
@@ -103,7 +114,8 @@ install-completions: build
 		file=$(DESTDIR)$(PREFIX)/share/$${entry#*:}; \
 		echo "install $${file##*/} for $${entry%%:*}"; \
 		install -d $${file%/*}; \
-		$(products)/iopmemctl --generate-completion-script $${entry%%:*} >$$file; \
+		: The shells read it and do not run it, so it needs no interpreter.; \
+		$(products)/iopmemctl --generate-completion-script $${entry%%:*} | sed '1{/^#!/d}' >$$file; \
 	done
 
 man: ## Make the manual pages anew, after a change of a command
@@ -115,8 +127,8 @@ install-module: module ## Install iopmem.ko for the running kernel
 
 uninstall: ## Remove what "make install" installed
 	rm -f $(DESTDIR)$(PREFIX)/sbin/iopmemctl
-	rm -f $(addprefix $(DESTDIR)/etc/udev/rules.d/,$(notdir $(wildcard udev/*.rules)))
-	rm -f $(addprefix $(DESTDIR)/etc/systemd/system/,$(notdir $(wildcard systemd/*.service)))
+	rm -f $(addprefix $(DESTDIR)$(RULES)/,$(notdir $(wildcard udev/*.rules)))
+	rm -f $(addprefix $(DESTDIR)$(UNITS)/,$(notdir $(wildcard systemd/*.service)))
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man5/,$(notdir $(wildcard man/*.5)))
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man8/,$(notdir $(wildcard man/*.8)))
 	rm -f $(foreach entry,$(completions),$(DESTDIR)$(PREFIX)/share/$(lastword $(subst :, ,$(entry))))

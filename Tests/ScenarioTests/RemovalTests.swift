@@ -93,15 +93,15 @@ struct RemovalTests {
             """
             cd /run
             for files in \(fileSystems.joined(separator: " ")); do
-                setsid nice iopmem-guest scribble /run/$files/mapped >scribble-$files.out 2>&1 &
-                setsid nice iopmem-guest stream /dev/nvme0n1 /run/$files/streamed \\
+                setsid nice -n 19 iopmem-guest scribble /run/$files/mapped >scribble-$files.out 2>&1 &
+                setsid nice -n 19 iopmem-guest stream /dev/nvme0n1 /run/$files/streamed \\
                     >stream-$files.out 2>&1 &
             done
             for engine in psync io_uring; do
-                setsid nice fio --name=$engine --filename=\(disk.path) --rw=randrw --bs=4k --direct=1 \\
+                setsid nice -n 19 fio --name=$engine --filename=\(disk.path) --rw=randrw --bs=4k --direct=1 \\
                     --time_based --runtime=3600 --ioengine=$engine --iodepth=8 >$engine.out 2>&1 &
             done
-            setsid nice dd if=/dev/zero of=/dev/mapper/stacked bs=1M oflag=direct >dd.out 2>&1 &
+            setsid nice -n 19 dd if=/dev/zero of=/dev/mapper/stacked bs=1M oflag=direct >dd.out 2>&1 &
             for files in \(fileSystems.joined(separator: " ")); do
                 until grep -q scribbling scribble-$files.out; do sleep 0.2; done
                 until grep -q streaming stream-$files.out; do sleep 0.2; done
