@@ -21,6 +21,8 @@ extension Operation {
             card: CardPattern(CardIdentity(device, root: host.root)), bar: request.bar,
             media: request.media, resizeBar: request.resize,
             allowsSideEffects: request.allowsSideEffects)
+        let lock = request.dryRun ? nil : try lockFiles()
+        defer { withExtendedLifetime(lock) {} }
         let draft = try draft(for: device, otherwise: policy)
         guard draft.file.bar == policy.bar || policy.bar == nil else {
             throw IopmemError(
@@ -65,6 +67,8 @@ extension Operation {
         _ namespace: Namespace, of region: Region, _ rollback: inout Rollback
     ) throws(IopmemError) {
         let device = try DeviceList(root: host.root).device(at: namespace.device)
+        let lock = try lockFiles()
+        defer { withExtendedLifetime(lock) {} }
         let draft = try draft(
             for: device,
             otherwise: CardFile(
@@ -93,6 +97,9 @@ extension Operation {
     func withoutFile(
         of namespace: Namespace, _ body: () throws(IopmemError) -> Void
     ) throws(IopmemError) {
+        guard host.root.exists(CardFolder.path) else { return try body() }
+        let lock = try lockFiles()
+        defer { withExtendedLifetime(lock) {} }
         guard let (path, text, section) = try section(about: namespace) else { return try body() }
         listener.step("take \(namespace.dev) out of \(path)")
         do throws(IopmemError) {
@@ -169,6 +176,13 @@ extension Operation {
                 remedy: "give those files other names, which end with .conf")
         }
         return CardDraft(path: path, text: nil, file: file)
+    }
+
+    /// From reading a file to having written it, since the region's lock is not enough for a card
+    /// with several. Not to be taken twice by one run of the tool.
+    private func lockFiles() throws(IopmemError) -> (any MachineLock)? {
+        guard host.isPrivileged else { return nil }
+        return try host.lockMachine(until: Deadline(in: patience))
     }
 
     private func replace(_ path: String, with text: String) throws(IopmemError) {
