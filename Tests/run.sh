@@ -29,9 +29,9 @@ passed=0 failed=0
 count() {
     local bad total
     total=$(sed -n 's/.*Test run with \([0-9]*\) tests* .*\(passed\|failed\) after.*/\1/p' "$1" | tail -n 1)
-    bad=$(grep -c '^✘ Test .* failed after' "$1")
-    # The last line of a failed run looks like a test's.
-    grep -q '^✘ Test run with' "$1" && bad=$((bad - 1))
+    bad=$(grep -ac '^✘ Test .* failed after' "$1")
+    # The last line of a failed run looks like a test's. -a: tests print what they are given.
+    grep -aq '^✘ Test run with' "$1" && bad=$((bad - 1))
     if [ -z "$total" ] || [ "$total" -eq 0 ]; then
         say "$2 ended without a result"
         failed=$((failed + 1))
