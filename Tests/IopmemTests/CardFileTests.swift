@@ -10,6 +10,18 @@ struct CardFileTests {
 
     private func read(_ text: String) -> CardFile.Reading { CardFile.read(ConfigText(text)) }
 
+    /// With this one objection, and no other.
+    private func expect(
+        _ text: String, isRefusedAt place: ConfigPlace, _ words: String
+    ) throws {
+        let reading = read(text)
+        #expect(reading.file == nil)
+        #expect(reading.objections.count == 1, "\(reading.objections)")
+        let objection = try #require(reading.objections.first)
+        #expect(objection.place == place, "\(objection)")
+        #expect(objection.reason.contains(words), "\(objection)")
+    }
+
     @Test("everything that can be said is read")
     func everything() throws {
         let reading = read(
@@ -77,12 +89,7 @@ struct CardFileTests {
             ("[device]\nid = 1af4:1110\n[device]\nid = 1af4:1111", 3, 1, "a second [device]"),
         ])
     func wrongDevices(text: String, line: Int, column: Int, words: String) throws {
-        let reading = read(text)
-        #expect(reading.file == nil)
-        let objection = try #require(reading.objections.first)
-        #expect(reading.objections.count == 1, "\(reading.objections)")
-        #expect(objection.place == ConfigPlace(line: line, column: column), "\(objection)")
-        #expect(objection.reason.contains(words), "\(objection)")
+        try expect(text, isRefusedAt: ConfigPlace(line: line, column: column), words)
     }
 
     @Test(
@@ -109,12 +116,9 @@ struct CardFileTests {
             ),
         ])
     func wrongNamespaces(text: String, line: Int, column: Int, words: String) throws {
-        let reading = read(Self.device + "[namespace]\n" + text)
-        #expect(reading.file == nil)
-        let objection = try #require(reading.objections.first)
-        #expect(reading.objections.count == 1, "\(reading.objections)")
-        #expect(objection.place == ConfigPlace(line: line, column: column), "\(objection)")
-        #expect(objection.reason.contains(words), "\(objection)")
+        try expect(
+            Self.device + "[namespace]\n" + text,
+            isRefusedAt: ConfigPlace(line: line, column: column), words)
     }
 
     @Test(

@@ -90,6 +90,17 @@ struct PersistTests {
         #expect(try host.root.text(Self.path).hasPrefix("# mine\n"))
     }
 
+    @Test("side effects are allowed for good only where a region needs it")
+    func sideEffects() throws {
+        try host.bind(LabelledHost.card, to: "other")
+        _ = try operation.bind(BindRequest(address: Self.address, force: true, persist: true))
+        #expect(try file?.allowsSideEffects == false)
+        let region = try #require(host.root.realPath("/sys/class/iopmem/iopmem0"))
+        try host.tree.write("0", to: "\(region)/prefetchable")
+        _ = try operation.bind(BindRequest(address: Self.address, persist: true))
+        #expect(try file?.allowsSideEffects == true)
+    }
+
     @Test("namespaces come back as they were, also those of a card that nobody has bound")
     func roundTrip() throws {
         try create("one")

@@ -56,6 +56,16 @@ struct ResizeTests {
         #expect(try refusal(512 << 20).message.contains("bound to iopmem already"))
     }
 
+    @Test("a card that its driver took by itself gets its size when it is restored")
+    func restored() throws {
+        _ = try bind(1 << 30)
+        let operation = Operation(on: host, telling: RecordingListener())
+        _ = try operation.unbind(Self.address, dryRun: false)
+        _ = try operation.bind(BindRequest(address: Self.address, resize: 64 << 20))
+        _ = try operation.restore(RestoreRequest(address: Self.address))
+        #expect(try size == 1 << 30)
+    }
+
     @Test("the size that it has changes nothing")
     func same() throws {
         #expect(try bind(256 << 20).isBound)

@@ -20,7 +20,7 @@ extension Operation {
         let policy = CardFile(
             card: CardPattern(CardIdentity(device, root: host.root)), bar: request.bar,
             media: request.media, resizeBar: request.resize,
-            allowsSideEffects: request.allowsSideEffects)
+            allowsSideEffects: try needsSideEffects(request, device))
         let lock = request.dryRun ? nil : try lockFiles()
         defer { withExtendedLifetime(lock) {} }
         let draft = try draft(for: device, otherwise: policy)
@@ -41,6 +41,9 @@ extension Operation {
         if let size = policy.resizeBar, size != draft.file.resizeBar {
             set("resize_bar", to: ByteSize.exact(size))
         }
+        if policy.allowsSideEffects, !draft.file.allowsSideEffects {
+            set("side_effects", to: "allowed")
+        }
         let isSame = text != nil && text == draft.text
         if request.dryRun {
             let deed = isSame ? "is in \(draft.path) already" : "would be written to \(draft.path)"
@@ -50,6 +53,16 @@ extension Operation {
         try requirePrivilege(for: "write \(draft.path)")
         try replace(draft.path, with: text.map { $0.text } ?? draft.file.text)
         listener.note("\(draft.path) has it: \(device.address) is bound at each boot")
+    }
+
+    /// Not whenever --force was given: that may have been about a driver in the way.
+    private func needsSideEffects(
+        _ request: BindRequest, _ device: Device
+    ) throws(IopmemError) -> Bool {
+        let regions = try Inventory(root: host.root).regions(of: device.address)
+        guard regions.isEmpty else { return regions.contains { !$0.prefetchable } }
+        let bars = device.bars.filter { (request.bar ?? $0.index) == $0.index }
+        return request.allowsSideEffects && bars.contains { $0.problem == .notPrefetchable }
     }
 
     private func requireSameMedia(_ request: BindRequest, _ device: Device) throws(IopmemError) {

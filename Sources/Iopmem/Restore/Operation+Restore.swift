@@ -25,7 +25,7 @@ public struct RestoreOutcome: Sendable, Equatable {
 /// Which namespaces shall come back.
 public struct RestoreRequest: Sendable, Equatable {
     /// Those of this function, which is bound if need be; nil for those of all
-    /// functions that are bound.
+    /// functions that are bound or that a file describes.
     public var address: PCIAddress?
     /// Take the function from a driver that is bound to it.
     public var force: Bool
@@ -41,13 +41,13 @@ public struct RestoreRequest: Sendable, Equatable {
 }
 
 extension Operation {
-    /// Brings the namespaces back that labels describe: at the same place, with
-    /// the same UUID, mode and name, and the same number where it is free. What
-    /// stands already is left alone.
+    /// Brings the namespaces back that labels, and files in /etc/iopmem, describe:
+    /// at the same place, with the same UUID, mode and name, and the same number
+    /// where it is free. What stands already is left alone.
     ///
-    /// A label that cannot be restored is reported and does not keep the others
-    /// from it. A function that was bound for this is released again if nothing
-    /// came of it.
+    /// One that cannot be restored is reported and does not keep the others from
+    /// it. A function that was bound for this is released again if nothing came of
+    /// it, unless a file describes it.
     public func restore(_ request: RestoreRequest) throws(IopmemError) -> RestoreOutcome {
         // udev may ask for one card twice, since a driver that was loaded for one asks for all.
         var lock: (any MachineLock)?
@@ -166,7 +166,8 @@ extension Operation {
         let isOtherwise = regions.contains {
             $0.media != binding.media || $0.bar != binding.bar ?? $0.bar
         }
-        guard isOtherwise else { return }
+        let isOtherSize = try barToResize(binding, of: device) != nil
+        guard isOtherwise || isOtherSize else { return }
         guard !inventory.namespaces.contains(where: { $0.device == device.address }) else {
             return listener.warn(
                 "\(device.address) is not bound as \(card.path) says, and has namespaces; what"
