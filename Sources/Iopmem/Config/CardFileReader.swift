@@ -106,7 +106,9 @@ private struct CardFileReader {
         for (key, value) in [("offset", offset), ("size", size)] {
             guard let value, !value.isMultiple(of: DriverNumber.align) else { continue }
             let align = ByteSize.exact(DriverNumber.align)
-            let suggestion = ByteSize.exact((value / DriverNumber.align + 1) * DriverNumber.align)
+            let below = value / DriverNumber.align * DriverNumber.align
+            let above = below.addingReportingOverflow(DriverNumber.align)
+            let suggestion = ByteSize.exact(above.overflow ? below : above.partialValue)
             values.object(key, "\(key) is a multiple of \(align): \(suggestion)?")
         }
         if size == 0 { values.object("size", "a namespace of no bytes") }
