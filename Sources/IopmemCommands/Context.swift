@@ -23,12 +23,17 @@ public struct Context {
 public protocol IopmemCommand: ParsableCommand {
     /// How it talks.
     var output: OutputOptions { get }
+    /// The forms in which it can show its result.
+    static var formats: [OutputOptions.Format] { get }
 
     /// Does the work.
     func run(in context: Context) throws(IopmemError)
 }
 
 extension IopmemCommand {
+    /// The two that every command has.
+    public static var formats: [OutputOptions.Format] { [.table, .json] }
+
     /// Does the work on this machine.
     public func run() throws {
         try run(in: Context(host: LinuxHost(), console: .standard(output)))

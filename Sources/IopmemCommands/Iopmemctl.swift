@@ -11,7 +11,8 @@ public struct Iopmemctl: ParsableCommand {
         version: version,
         subcommands: [
             Devices.self, Bind.self, Unbind.self, Create.self, List.self, Destroy.self, Verify.self,
-            DoctorCommand.self, MonitorCommand.self, Wait.self, Labels.self, Restore.self,
+            DoctorCommand.self, TopologyCommand.self, MonitorCommand.self, Wait.self, Labels.self,
+            Restore.self,
             Config.self, Metrics.self, InjectError.self,
         ])
 
@@ -41,7 +42,15 @@ public struct Iopmemctl: ParsableCommand {
                 try command.run()
                 return 0
             }
-            console = makeConsole(ours.output.format)
+            let format = ours.output.format
+            guard type(of: ours).formats.contains(format) else {
+                throw IopmemError(
+                    .usage, "there is no -o \(format) of this command",
+                    remedy:
+                        "use one of: \(type(of: ours).formats.map(\.rawValue).joined(separator: ", "))"
+                )
+            }
+            console = makeConsole(format)
             console.isVerbose = ours.output.verbose
             console.isQuiet = ours.output.quiet
             try ours.run(in: Context(host: host, console: console))

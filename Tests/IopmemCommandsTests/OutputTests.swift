@@ -120,6 +120,47 @@ struct OutputTests {
     }
     private static let path = "/devices/pci0000:00/0000:03:00.0/iopmem/iopmem0/iopmem0n1"
 
+    @Test("topology as JSON, with exit 0 whatever the verdict")
+    func topologyJSON() throws {
+        let session = try Session(.mounted).run("topology --client 04:00.0 -o json")
+        #expect(session.status == 0)
+        #expect(session.talk.isEmpty)
+        try expectSnapshot(session.output, named: "topology.json")
+        let empty = try Session(.mounted).run("topology --client 03:00.0 -o json")
+        #expect(empty.status == 0)
+        #expect(empty.output.contains(#""pairs" : ["#))
+        #expect(try Session(.mounted).run("topology --client 7f:00.0").status == 3)
+    }
+
+    @Test("topology for people has the tree, the verdicts, and each reason once")
+    func topologyTable() throws {
+        let text = try Session(.mounted).run(
+            "topology --client 04:00.0 --client 02:01.0 --client 00:1f.2"
+        ).output
+        #expect(text.hasPrefix("pci0000:00\n├─ 0000:00:10.0 "))
+        #expect(text.contains("\n│     └─ 0000:02:01.0 ") || text.contains("0000:02:01.0 "))
+        #expect(text.contains("[provider; iopmem]"))
+        #expect(text.contains("[client; nvme]"))
+        #expect(text.contains("0000:03:00.0  0000:00:1f.2  not_supported         5  none"))
+        #expect(text.components(of: "only root can see").count == 2 + 1)
+        #expect(text.components(of: "remedy: run it as root").count == 2 + 1)
+    }
+
+    @Test("topology for Graphviz names every function on the way, and no other command draws")
+    func topologyDot() throws {
+        let session = try Session(.mounted).run("topology --client 04:00.0 -o dot")
+        #expect(session.status == 0)
+        #expect(session.output.hasPrefix("digraph topology {\n"))
+        #expect(session.output.hasSuffix("}\n"))
+        for name in ["00:10.0", "01:00.0", "02:00.0", "02:01.0", "03:00.0", "04:00.0"] {
+            #expect(session.output.contains("\"0000:\(name)\" [label="), "\(name)")
+        }
+        #expect(session.output.contains("\"0000:03:00.0\" -> \"0000:04:00.0\" ["))
+        let refused = try Session(.mounted).run("list -o dot")
+        #expect(refused.status == 64)
+        #expect(refused.output.isEmpty)
+    }
+
     @Test("metrics are in Prometheus' format, also with -o json")
     func metrics() throws {
         let session = try mounted()
@@ -142,8 +183,8 @@ struct OutputTests {
     @Test(
         "help",
         arguments: [
-            "", "devices", "bind", "unbind", "create", "list", "destroy", "doctor", "wait",
-            "monitor", "metrics", "inject-error",
+            "", "devices", "bind", "unbind", "create", "list", "destroy", "verify", "doctor",
+            "topology", "wait", "monitor", "labels", "restore", "config", "metrics", "inject-error",
         ])
     func help(command: String) throws {
         let session = try Session(.twoCards).run("\(command) --help")
@@ -190,6 +231,16 @@ struct OutputTests {
 }
 
 extension String {
+    func components(of separator: String) -> [Substring] {
+        var rest = self[...]
+        var parts: [Substring] = []
+        while let range = rest.firstRange(of: separator) {
+            parts.append(rest[..<range.lowerBound])
+            rest = rest[range.upperBound...]
+        }
+        return parts + [rest]
+    }
+
     func replacingAll(_ old: String, with new: String) -> String {
         var rest = self[...]
         var result = ""

@@ -131,6 +131,78 @@ struct DoctorTests {
         #expect(try status("cache", host) == .problem)
     }
 
+    @Test("write-back mappings are a problem where the platform caches the BAR, and only there")
+    func userCache() throws {
+        let host = try SimulatedHost(.mounted)
+        #expect(try status("cache_user", host) == .ok)
+        let path = try #require(host.root.realPath("/sys/class/iopmem/iopmem0"))
+        try host.tree.write("wb", to: "\(path)/cache_platform")
+        #expect(try status("cache_user", host) == .problem)
+        let namespace = try #require(host.root.realPath("/sys/class/iopmem/iopmem0n1"))
+        try host.tree.write("wc", to: "\(namespace)/cache_user")
+        #expect(try status("cache_user", host) == .ok)
+    }
+
+    private static let drive =
+        "/sys/devices/pci0000:00/0000:00:10.0/0000:01:00.0/0000:02:01.0/0000:04:00.0"
+
+    @Test(
+        "a drive whose DMA does not reach the memory has bounce buffers, unless an IOMMU translates",
+        arguments: [
+            ("64", nil, Check.Status.ok), ("32", nil, .ok), ("31", nil, .problem),
+            ("31", "identity", .problem), ("31", "DMA", .ok), ("", nil, .unknown),
+        ])
+    func reach(bits: String, iommu: String?, expected: Check.Status) throws {
+        let host = try SimulatedHost(.mounted)
+        try host.tree.write(bits, to: "\(Self.drive)/dma_mask_bits")
+        if let iommu { try host.tree.write(iommu, to: "\(Self.drive)/iommu_group/type") }
+        let subject = "0000:04:00.0 → 0000:03:00.0"
+        let checks = try Doctor(host).examine([]).filter { $0.id == "dma_mask" }
+        #expect(checks.first { $0.subject == subject }?.status == expected)
+    }
+
+    @Test("a drive that may not do DMA is a warning")
+    func busMaster() throws {
+        let host = try SimulatedHost(.mounted)
+        func drive() throws -> Check.Status? {
+            try Doctor(host).examine([]).first {
+                $0.id == "bus_master" && $0.subject.hasPrefix("0000:04:00.0")
+            }?.status
+        }
+        #expect(try drive() == .ok)
+        var config = try host.root.bytes("\(Self.drive)/config")
+        config[4] &= ~4
+        try host.tree.write(config, to: "\(Self.drive)/config")
+        #expect(try drive() == .warning)
+    }
+
+    @Test("the way between a drive and the memory is judged for each pair")
+    func peerPath() throws {
+        let host = try SimulatedHost(.mounted)
+        func ways() throws -> [String: Check.Status] {
+            let checks = try Doctor(host).examine([]).filter { $0.id == "peer_path" }
+            return Dictionary(checks.map { ($0.subject, $0.status) }) { $1 }
+        }
+        // The captured registers end before the extended capabilities.
+        #expect(try ways()["0000:04:00.0 → 0000:03:00.0"] == .unknown)
+        let bridges = "/sys/devices/pci0000:00/0000:00:10.0/0000:01:00.0"
+        for function in ["", "/0000:02:00.0", "/0000:02:01.0", "/0000:02:01.0/0000:04:00.0"] {
+            let path = "\(bridges)\(function)/config"
+            let config = try host.root.bytes(path)
+            try host.tree.write(
+                config + [UInt8](repeating: 0, count: 4096 - config.count), to: path)
+        }
+        #expect(try ways()["0000:04:00.0 → 0000:03:00.0"] == .ok)
+        // Access Control Services in a downstream port, with P2P Request Redirect.
+        let port = "\(bridges)/0000:02:01.0/config"
+        var config = try host.root.bytes(port)
+        for (offset, byte) in [(0x100, 0x0d), (0x102, 1), (0x106, 4)] as [(Int, UInt8)] {
+            config[offset] = byte
+        }
+        try host.tree.write(config, to: port)
+        #expect(try ways()["0000:04:00.0 → 0000:03:00.0"] == .warning)
+    }
+
     @Test(
         "the IOMMU is judged by how it treats the device",
         arguments: [("identity", Check.Status.ok), ("DMA", .warning), ("DMA-FQ", .warning)])

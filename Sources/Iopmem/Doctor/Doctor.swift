@@ -32,10 +32,16 @@ public struct Doctor {
         checks += inventory.regions.filter { region in
             addresses.isEmpty || addresses.contains(region.device)
         }.map { cache($0) }
-        checks.append(bounceBuffers())
         let wanted = inventory.namespaces.filter {
             addresses.isEmpty || addresses.contains($0.device)
         }
+        checks += wanted.compactMap { namespace in
+            let region = inventory.regions.first { $0.dev == namespace.region }
+            return region.flatMap { userCache(namespace, in: $0) }
+        }
+        checks.append(bounceBuffers())
+        checks += try PeerCheckup(topology: Topology(root: root))
+            .examine(devices.filter(\.isBound))
         checks += DAXCheckup(host: host).examine(wanted)
         checks.append(udevRules())
         checks += try ConfigurationCheckup(root: root).examine()
@@ -163,6 +169,31 @@ public struct Doctor {
                 + " device wrote there",
             remedy: "have the firmware place the BAR in an uncached range: turn off \"Above 4G"
                 + " decoding\", or update it; then see /proc/mtrr")
+    }
+
+    /// Since 7.0 the kernel maps pages of fsdax as write-back, whatever was reserved, and it is the
+    /// platform that decides whether they are cached.
+    private func userCache(_ namespace: Namespace, in region: Region) -> Check? {
+        guard let type = namespace.cacheUser else { return nil }
+        let subject = "mappings of \(namespace.dev)"
+        guard type == "wb" else { return Check("cache_user", .ok, subject, "not cached (\(type))") }
+        guard let platform = region.cachePlatform else {
+            return Check(
+                "cache_user", .unknown, subject,
+                "mapped as write-back, and the driver does not say what the platform makes of it")
+        }
+        guard region.isCachedByPlatform else {
+            return Check(
+                "cache_user", .ok, subject,
+                "mapped as write-back, which the platform does not cache (\(platform))")
+        }
+        return Check(
+            "cache_user", .problem, subject,
+            "programs' mappings are cached: they may read stale data after another device wrote"
+                + " there",
+            remedy:
+                "use O_DIRECT on \(namespace.path), or a kernel before 7.0; or have the firmware"
+                + " place the BAR in an uncached range")
     }
 
     private func bounceBuffers() -> Check {

@@ -15,16 +15,29 @@ public struct Device: Sendable, Equatable {
     public var driver: String?
     /// -1 if the platform does not say.
     public var numaNode: Int
+    /// Base class and subclass, 0x0108 for NVMe.
+    public var classCode: UInt16
     /// A bridge's memory is never a region.
     public var isBridge: Bool
+    /// Whether it is a PCIe root port.
+    public var isRootPort: Bool
     /// Whether it answers memory accesses at the moment.
     public var decodesMemory: Bool
+    /// Whether it may do DMA at the moment.
+    public var isBusMaster: Bool
+    /// How many bits of an address its DMA can have, by its driver; nil where the kernel does not say.
+    public var dmaMaskBits: Int?
+    /// Whether Access Control Services make it send up what could have gone to a peer; nil where
+    /// only root may see it.
+    public var redirectsPeers: Bool?
     /// The device serial number as lspci writes it; nil where there is none, or only root may see it.
     public var serial: String?
     /// Its link; nil where it has none.
     public var link: PCILink?
     /// The IOMMU's unit of isolation that it is in; nil where there is none.
     public var iommuGroup: Int?
+    /// What the IOMMU makes of its addresses.
+    public var iommu: IOMMUMode
     /// The BARs that it implements.
     public var bars: [Bar]
 

@@ -47,9 +47,14 @@ extension Device {
         self.init(
             address: address, vendorID: function.vendorID, deviceID: function.deviceID,
             name: function.name, driver: function.driver, numaNode: function.numaNode,
-            isBridge: function.isBridge, decodesMemory: function.decodesMemory,
+            classCode: function.classCode, isBridge: function.isBridge,
+            isRootPort: function.isRootPort, decodesMemory: function.decodesMemory,
+            isBusMaster: function.isBusMaster,
+            dmaMaskBits: root.optionalText("\(directory)/dma_mask_bits").flatMap { Int($0) },
+            redirectsPeers: function.redirectsPeers,
             serial: function.serial, link: PCILink(of: directory, root: root),
             iommuGroup: root.linkName("\(directory)/iommu_group").flatMap { Int($0) },
+            iommu: IOMMUMode(groupType: root.optionalText("\(directory)/iommu_group/type")),
             bars: function.bars.filter { $0.flags != 0 && $0.size != 0 }.map { bar in
                 let region = regions.first { $0.bar == bar.index }
                 return Bar(

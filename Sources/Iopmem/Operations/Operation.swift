@@ -9,13 +9,14 @@ public struct Operation {
 
     /// How long a node may take to appear, or udev to become quiet.
     ///
-    /// Far beyond what either needs (milliseconds), so that it is over only
-    /// where something is broken.
+    /// As long as udevadm settle waits: far beyond what either needs (milliseconds, or
+    /// seconds while a large machine boots), so that it is over only where something is
+    /// broken.
     let patience: Duration
 
     /// Operations on that machine, told to that listener.
     public init(
-        on host: any Host, telling listener: any Listener, patience: Duration = .seconds(30)
+        on host: any Host, telling listener: any Listener, patience: Duration = .seconds(120)
     ) {
         self.host = host
         self.listener = listener

@@ -9,6 +9,11 @@ public struct OutputOptions: ParsableArguments {
         case table
         /// For programs: one object with `"schema": 1`.
         case json
+        /// For Graphviz; of commands that say so.
+        case dot
+
+        /// Those of every command, for helps and completions.
+        public static var allValueStrings: [String] { [table, json].map(\.rawValue) }
     }
 
     /// The form of the result.

@@ -38,6 +38,9 @@ public struct Console: Listener {
         switch format {
         case .json:
             try writeResult(try JSON.text(of: report))
+        case .dot:
+            // Only commands whose results can be drawn are run with it.
+            if let drawing = report as? any GraphReport { try print(drawing.graph) }
         case .table:
             let sections = report.sections.map { $0.rendered(styled: isStyled) }
             try writeResult(sections.joined(separator: "\n\n") + "\n")
@@ -48,7 +51,7 @@ public struct Console: Listener {
     func show(_ report: some LineReport) throws(IopmemError) {
         switch format {
         case .json: try writeResult(try JSON.line(of: report))
-        case .table: try print(report.line)
+        case .table, .dot: try print(report.line)
         }
     }
 
@@ -90,7 +93,7 @@ public struct Console: Listener {
         switch format {
         case .json:
             writeTalk(JSON.text(of: error))
-        case .table:
+        case .table, .dot:
             writeTalk("iopmemctl: \(error.message)\n")
             if let remedy = error.remedy { writeTalk("  remedy: \(remedy)\n") }
         }

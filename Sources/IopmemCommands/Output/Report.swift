@@ -9,6 +9,12 @@ public protocol Report: Encodable {
     var sections: [ReportSection] { get }
 }
 
+/// A result that can be drawn.
+protocol GraphReport: Report {
+    /// In Graphviz's language.
+    var graph: String { get }
+}
+
 /// One of many results that come one after the other: a line each.
 protocol LineReport: Encodable {
     /// What a person gets.

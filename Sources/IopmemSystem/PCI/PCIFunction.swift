@@ -29,6 +29,13 @@ public struct PCIFunction: Equatable, Sendable {
     /// Whether the function answers memory accesses (the command register's
     /// memory space bit).
     public var decodesMemory: Bool
+    /// Whether it may do DMA (the command register's bus master bit).
+    public var isBusMaster: Bool
+    /// Whether it is a PCIe root port, by its capability.
+    public var isRootPort: Bool
+    /// Whether Access Control Services make it send up what could have gone to a peer; nil where
+    /// that cannot be seen, because only root may read all of the configuration space.
+    public var redirectsPeers: Bool?
     /// The six BARs.
     public var bars: [PCIBar]
     /// Which BARs hold the MSI-X table and pending bits; nil where they cannot
@@ -145,6 +152,9 @@ extension PCIFunction {
             clibpci_name(
                 access, &buffer, Int32(buffer.count), Int32(vendorID), Int32(deviceID)
             ).map { String(cString: $0) } ?? ""
+        isBusMaster = pci_read_word(device, PCI_COMMAND) & UInt16(PCI_COMMAND_MASTER) != 0
+        isRootPort = Self.isRootPort(device)
+        redirectsPeers = Self.redirectsPeers(device)
         bars = Self.bars(of: fields)
         msixBars = Self.msixBars(of: device)
         serial = Self.serial(of: device)
@@ -169,6 +179,45 @@ extension PCIFunction {
         return bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: "-")
     }
 
+    /// The device's or port's type: bits 7:4 of the PCI Express Capabilities register (PCI Express
+    /// Base Specification, "PCI Express Capabilities Register").
+    private static func isRootPort(_ device: UnsafeMutablePointer<pci_dev>) -> Bool {
+        guard
+            let capability = pci_find_cap(
+                device, UInt32(PCI_CAP_ID_EXP), UInt32(PCI_CAP_NORMAL))
+        else { return false }
+        let flags = pci_read_word(device, Int32(capability.pointee.addr) + PCI_EXP_FLAGS)
+        return (flags & UInt16(PCI_EXP_FLAGS_TYPE)) >> 4 == UInt16(PCI_EXP_TYPE_ROOT_PORT)
+    }
+
+    /// P2P Request Redirect, P2P Completion Redirect or P2P Egress Control, as the kernel's p2pdma
+    /// code looks at them (drivers/pci/p2pdma.c, pci_bridge_has_acs_redir()).
+    private static func redirectsPeers(_ device: UnsafeMutablePointer<pci_dev>) -> Bool? {
+        guard areCapabilitiesVisible(device) else { return nil }
+        // Extended capabilities are PCIe's alone.
+        guard pci_find_cap(device, UInt32(PCI_CAP_ID_EXP), UInt32(PCI_CAP_NORMAL)) != nil else {
+            return false
+        }
+        var header: UInt8 = 0
+        guard pci_read_block(device, 256, &header, 1) == 1 else { return nil }
+        guard
+            let capability = pci_find_cap(
+                device, UInt32(PCI_EXT_CAP_ID_ACS), UInt32(PCI_CAP_EXTENDED))
+        else { return false }
+        let control = pci_read_word(device, Int32(capability.pointee.addr) + PCI_ACS_CTRL)
+        let redirect = PCI_ACS_CTRL_REQ_RED | PCI_ACS_CTRL_CMPLT_RED | PCI_ACS_CTRL_EGRESS
+        return control & UInt16(redirect) != 0
+    }
+
+    /// Others than root may read 64 bytes of the configuration space; capabilities are behind them.
+    private static func areCapabilitiesVisible(_ device: UnsafeMutablePointer<pci_dev>) -> Bool {
+        guard pci_read_word(device, PCI_STATUS) & UInt16(PCI_STATUS_CAP_LIST) != 0 else {
+            return true
+        }
+        var beyond: UInt8 = 0
+        return pci_read_block(device, 64, &beyond, 1) == 1
+    }
+
     private static func bars(of fields: pci_dev) -> [PCIBar] {
         func values<CArray>(_ array: CArray) -> [UInt64] {
             withUnsafeBytes(of: array) { Array($0.bindMemory(to: UInt64.self).prefix(6)) }
@@ -188,12 +237,7 @@ extension PCIFunction {
     /// MSI-X table and pending bits: offset 4 and 8 of the capability, whose
     /// low three bits are the BAR's number (PCI 3.0, 6.8.2).
     private static func msixBars(of device: UnsafeMutablePointer<pci_dev>) -> Set<Int>? {
-        let hasCapabilities =
-            pci_read_word(device, PCI_STATUS) & UInt16(PCI_STATUS_CAP_LIST) != 0
-        guard hasCapabilities else { return [] }
-        // Others than root may read 64 bytes: the capabilities are behind them.
-        var beyond: UInt8 = 0
-        guard pci_read_block(device, 64, &beyond, 1) == 1 else { return nil }
+        guard areCapabilitiesVisible(device) else { return nil }
         guard
             let capability = pci_find_cap(
                 device, UInt32(PCI_CAP_ID_MSIX), UInt32(PCI_CAP_NORMAL))
