@@ -227,6 +227,7 @@ static inline unsigned long iopmem_namespace_pages(const struct iopmem_namespace
 __printf(3, 4)
 int iopmem_refuse(char *reason, int error, const char *fmt, ...);
 bool iopmem_is_zero(const void *p, size_t n);
+u32 iopmem_modes(void);
 int iopmem_get_version(void *owner, void *value);
 
 /**

@@ -33,6 +33,16 @@ bool iopmem_is_zero(const void *p, size_t n)
 	return !memchr_inv(p, 0, n);
 }
 
+/* Which modes this driver can do on this kernel: bit (1 << IOPMEM_MODE_x) each. */
+u32 iopmem_modes(void)
+{
+	u32 modes = BIT(IOPMEM_MODE_RAW);
+
+	if (iopmem_dax_possible())
+		modes |= BIT(IOPMEM_MODE_FSDAX);
+	return modes;
+}
+
 /* The call of both nodes that needs none of them. */
 int iopmem_get_version(void *owner, void *value)
 {
@@ -41,9 +51,7 @@ int iopmem_get_version(void *owner, void *value)
 	if (arg->flags)
 		return -EINVAL;
 	arg->abi = IOPMEM_ABI_VERSION;
-	arg->modes = BIT(IOPMEM_MODE_RAW);
-	if (iopmem_dax_possible())
-		arg->modes |= BIT(IOPMEM_MODE_FSDAX);
+	arg->modes = iopmem_modes();
 	arg->maps = BIT(IOPMEM_MAP_MEM);
 	arg->reserved = 0;
 	strscpy_pad(arg->release, IOPMEM_VERSION, sizeof(arg->release));

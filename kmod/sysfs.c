@@ -60,6 +60,19 @@ REGION_ATTR(cache_kernel, "%s", region->wc ? "wc" : region->platform);
 REGION_ATTR(resets, "%d", atomic_read(&region->resets));
 REGION_ATTR(numa_node, "%d", region_node(region));
 
+static ssize_t modes_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	const u32 modes = iopmem_modes();
+	int len = 0;
+
+	for (u32 mode = 0; mode < 32; mode++)
+		if (modes & BIT(mode))
+			len += sysfs_emit_at(buf, len, "%s%s", len ? " " : "",
+					     iopmem_mode_name(mode));
+	return len + sysfs_emit_at(buf, len, "\n");
+}
+static DEVICE_ATTR_RO(modes);
+
 static struct attribute *region_attrs[] = {
 	&region_attr_bar.attr,
 	&region_attr_size.attr,
@@ -74,6 +87,7 @@ static struct attribute *region_attrs[] = {
 	&region_attr_cache_kernel.attr,
 	&region_attr_resets.attr,
 	&region_attr_numa_node.attr,
+	&dev_attr_modes.attr,
 	NULL,
 };
 ATTRIBUTE_GROUPS(region);

@@ -28,6 +28,19 @@ struct OutputTests {
         try expectSnapshot(try mounted().run("list").output, named: "list")
     }
 
+    @Test("list tells which sizes a new namespace can have in each mode")
+    func capabilities() throws {
+        let session = try Session(.twoCards)
+        session.run("bind 00:10.0 -q")
+        session.run("bind 00:11.0 -q")
+        try expectSnapshot(session.run("list -C").output.lines(2...8), named: "list-capabilities")
+        #expect(session.run("list -o json").output.contains(#""max_size" : 268435456"#))
+        // A driver that does not say.
+        let silent = try mounted().run("list --capabilities")
+        #expect(silent.output.contains("iopmem0  unknown"))
+        #expect(!silent.run("list -o json").output.contains("capabilities"))
+    }
+
     @Test("list of one namespace has only it and its region")
     func listOne() throws {
         let session = try mounted().run("list scratch -o json")
@@ -231,6 +244,11 @@ struct OutputTests {
 }
 
 extension String {
+    func lines(_ range: ClosedRange<Int>) -> String {
+        let lines = split(separator: "\n", omittingEmptySubsequences: false)
+        return lines[range.clamped(to: 0...lines.count - 1)].map { "\($0)\n" }.joined()
+    }
+
     func components(of separator: String) -> [Substring] {
         var rest = self[...]
         var parts: [Substring] = []

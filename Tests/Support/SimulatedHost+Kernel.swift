@@ -105,7 +105,8 @@ extension SimulatedHost {
                 "physical_address": "0x" + String(fields[0], radix: 16), "align": "2097152",
                 "media": preparation?.media == 1 ? "persistent" : "volatile", "prefetchable": "1",
                 "cache_platform": "uc-",
-                "cache_kernel": "wc", "numa_node": "-1", "uevent": "DEVTYPE=region",
+                "cache_kernel": "wc", "numa_node": "-1", "modes": "fsdax raw",
+                "uevent": "DEVTYPE=region",
             ]
             for (attribute, value) in attributes {
                 try tree.write(value, to: "\(directory)/\(attribute)")

@@ -78,7 +78,10 @@ public struct Inventory: Sendable, Equatable {
                 prefetchable: try object.number("prefetchable") != 0,
                 cachePlatform: object.optionalText("cache_platform"),
                 cacheKernel: object.optionalText("cache_kernel"),
-                numaNode: object.optionalText("numa_node").flatMap { Int($0) } ?? -1)
+                numaNode: object.optionalText("numa_node").flatMap { Int($0) } ?? -1,
+                modes: object.optionalText("modes").map { words in
+                    words.split(separator: " ").map { Namespace.Mode(rawValue: String($0)) }
+                })
         }
     }
 

@@ -32,6 +32,9 @@ public struct Region: Sendable, Equatable {
     /// The NUMA node next to the device; -1 if the platform does not say.
     public var numaNode: Int
 
+    /// What its namespaces can be on this kernel; nil where the driver does not say.
+    public var modes: [Namespace.Mode]?
+
     /// Its node, which only root can open.
     public var path: String { "/dev/\(dev)" }
 
@@ -55,6 +58,7 @@ extension Region: Encodable {
         case prefetchable
         case cache
         case numaNode = "numa_node"
+        case capabilities
     }
 
     private enum CacheKeys: String, CodingKey {
@@ -82,5 +86,46 @@ extension Region: Encodable {
             try cache.encodeIfPresent(cacheKernel, forKey: .kernel)
         }
         try container.encode(numaNode, forKey: .numaNode)
+        try container.encodeIfPresent(capabilities, forKey: .capabilities)
+    }
+}
+
+// MARK: - What can be made of it
+
+extension Region {
+    /// A mode that namespaces of a region can have, and which sizes they can have then.
+    public struct Capability: Sendable, Equatable {
+        /// The mode.
+        public var mode: Namespace.Mode
+        /// Where its struct pages can live; empty for a mode that has none.
+        public var maps: [Namespace.PageMap]
+        /// Start and size are multiples of this many bytes.
+        public var align: UInt64
+        /// The smallest namespace, in bytes.
+        public var minSize: UInt64
+        /// The largest one that can be made now, in bytes; 0 where nothing is free.
+        public var maxSize: UInt64
+        /// Bytes of system RAM for the struct pages of 1 GiB, with `--map mem`.
+        public var memoryPerGiB: UInt64
+    }
+
+    /// One for each mode; nil where the driver does not say.
+    public var capabilities: [Capability]? {
+        modes?.map { mode in
+            let hasPages = mode != .raw
+            return Capability(
+                mode: mode, maps: hasPages ? [.mem] : [], align: align, minSize: align,
+                maxSize: maxAvailableExtent,
+                memoryPerGiB: hasPages ? StructPages.price(of: 1 << 30) : 0)
+        }
+    }
+}
+
+extension Region.Capability: Encodable {
+    private enum CodingKeys: String, CodingKey {
+        case mode, maps, align
+        case minSize = "min_size"
+        case maxSize = "max_size"
+        case memoryPerGiB = "memory_per_gib"
     }
 }

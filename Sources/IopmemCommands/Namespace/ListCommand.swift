@@ -14,11 +14,17 @@ public struct List: IopmemCommand {
 
             EXAMPLES
               iopmemctl list
+              iopmemctl list --capabilities
               iopmemctl list scratch -o json | jq -r '.namespaces[].path'
             """)
 
     @Argument(help: "Kernel name, user-given name, UUID or path of a namespace.")
     var names: [String] = []
+
+    @Flag(
+        name: [.customShort("C"), .long],
+        help: "Also show which modes, sizes and alignments a new namespace can have.")
+    var capabilities = false
 
     /// How it talks.
     @OptionGroup public var output: OutputOptions
@@ -30,7 +36,8 @@ public struct List: IopmemCommand {
     public func run(in context: Context) throws(IopmemError) {
         let inventory = try Inventory(root: context.host.root)
         let selected = try inventory.selecting(names, root: context.host.root)
-        try context.console.show(ListReport(selected.withUsage(on: context.host)))
+        try context.console.show(
+            ListReport(selected.withUsage(on: context.host), showsCapabilities: capabilities))
     }
 }
 
@@ -38,22 +45,45 @@ public struct List: IopmemCommand {
 struct ListReport: Report {
     let regions: [Region]
     let namespaces: [Namespace]
+    /// Of the table: the object always has them.
+    let showsCapabilities: Bool
 
     private enum CodingKeys: String, CodingKey { case regions, namespaces }
 
-    init(_ inventory: Inventory) {
+    init(_ inventory: Inventory, showsCapabilities: Bool) {
         regions = inventory.regions
         namespaces = inventory.namespaces
+        self.showsCapabilities = showsCapabilities
     }
 
     var sections: [ReportSection] {
         guard !regions.isEmpty else {
             return [.text("No region: no device is bound to iopmem.")]
         }
-        guard !namespaces.isEmpty else {
-            return [.table(regionTable), .text("No namespace.")]
+        let first: [ReportSection] =
+            [.table(regionTable)] + (showsCapabilities ? [.table(capabilityTable)] : [])
+        return first + [namespaces.isEmpty ? .text("No namespace.") : .table(namespaceTable)]
+    }
+
+    private var capabilityTable: Table {
+        var table = Table(
+            .text("REGION"), .text("MODE"), .text("MAP"), .number("ALIGN"), .number("SMALLEST"),
+            .number("LARGEST"), .number("RAM PER GIB"))
+        for region in regions {
+            guard let capabilities = region.capabilities else {
+                table.add(region.dev, "unknown: another driver", "", "", "", "", "")
+                continue
+            }
+            for capability in capabilities {
+                table.add(
+                    region.dev, capability.mode.rawValue,
+                    capability.maps.map(\.rawValue).joined(separator: " "),
+                    ByteSize.display(capability.align), ByteSize.display(capability.minSize),
+                    ByteSize.display(capability.maxSize),
+                    ByteSize.display(capability.memoryPerGiB))
+            }
         }
-        return [.table(regionTable), .table(namespaceTable)]
+        return table
     }
 
     private var regionTable: Table {

@@ -408,6 +408,7 @@ struct iopmem_error_injection {
  *   cache_kernel          what the driver reserved for its own mappings
  *   resets                how often the function was reset; contents may be gone
  *   numa_node
+ *   modes                 what namespaces can be on this kernel, in words
  *
  * iopmemNnM (DEVTYPE=namespace, parent: iopmemN)
  *   id uuid name offset size align physical_address numa_node
