@@ -56,6 +56,30 @@ struct PersistTests {
         try #require(throws: IopmemError.self, performing: body)
     }
 
+    @Test("where there is an initramfs, it is said that it has to learn of a card, once")
+    func initramfs() throws {
+        func notes() -> Int { listener.notes.count { $0.contains("update-initramfs -u") } }
+        try create("first")
+        #expect(notes() == 0)
+        try host.tree.write("", to: "/usr/share/initramfs-tools/hooks/iopmem-tools")
+        try create("second")
+        #expect(notes() == 0)
+        try host.tree.remove(Self.path)
+        try create("third")
+        #expect(notes() == 1)
+        // Another driver was faster: that is why.
+        let other = try SimulatedHost()
+        try other.tree.write("", to: "/usr/share/initramfs-tools/hooks/iopmem-tools")
+        try other.tree.write(try host.root.bytes(Self.path), to: Self.path)
+        try other.bind("\(Self.address)", to: "nvme")
+        let refusal = try error {
+            _ = try Operation(on: other, telling: listener)
+                .restore(RestoreRequest(address: Self.address))
+        }
+        #expect(refusal.code == .busy)
+        #expect(refusal.remedy?.contains("update-initramfs -u") == true)
+    }
+
     @Test("a bind is written down, once")
     func binding() throws {
         let request = BindRequest(address: Self.address, media: "persistent", persist: true)

@@ -61,10 +61,16 @@ public struct Kernel: Sendable, Hashable, CustomStringConvertible {
     func memory(wanted: Int) -> Int { looksForBugs ? min(wanted, 1536) : wanted }
 
     /// For its command line. Being preemptible everywhere opens windows that races need; its functions
-    /// are where ``Machine/addresses(of:)`` says.
+    /// are where ``Machine/addresses(of:)`` says. Page tables of five levels are left alone: while the
+    /// kernel identifies a processor it forgets for a moment that there are five, and an interrupt in
+    /// that moment is a report of KASAN's (arch/x86/kernel/cpu/common.c, identify_cpu()).
     var arguments: [String] {
         looksForBugs
-            ? ["preempt=full", "nokaslr", "rcupdate.rcu_cpu_stall_timeout=\(60 * slowness)"] : []
+            ? [
+                "preempt=full", "nokaslr", "no5lvl",
+                "rcupdate.rcu_cpu_stall_timeout=\(60 * slowness)",
+            ]
+            : []
     }
 }
 

@@ -53,6 +53,7 @@ extension Operation {
         try requirePrivilege(for: "write \(draft.path)")
         try replace(draft.path, with: text.map { $0.text } ?? draft.file.text)
         listener.note("\(draft.path) has it: \(device.address) is bound at each boot")
+        tellInitramfs(about: device.address)
     }
 
     /// Not whenever --force was given: that may have been about a driver in the way.
@@ -95,6 +96,19 @@ extension Operation {
         listener.step("write \(namespace.dev) to \(draft.path)")
         let text = draft.text ?? ConfigText(draft.file.text)
         try replace(draft.path, with: text.appending(ConfiguredNamespace(namespace).text))
+        if draft.text == nil { tellInitramfs(about: device.address) }
+    }
+
+    /// An initramfs has a copy of the files, for drivers that it loads itself.
+    private func tellInitramfs(about address: PCIAddress) {
+        guard hasInitramfsHook else { return }
+        listener.note(
+            "so that no driver of the initramfs takes \(address) first: update-initramfs -u")
+    }
+
+    /// Whether the initramfs is made with what reserves cards.
+    var hasInitramfsHook: Bool {
+        host.root.exists("/usr/share/initramfs-tools/hooks/iopmem-tools")
     }
 
     /// What `create --persist` would write where; for a dry run.

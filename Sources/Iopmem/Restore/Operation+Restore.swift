@@ -70,6 +70,23 @@ extension Operation {
         return try restore(device, card, request)
     }
 
+    /// Whether nobody has what a file says is ours.
+    private func checkFree(
+        _ device: Device, _ card: ConfiguredCard?, _ request: BindRequest
+    ) throws(IopmemError) {
+        do throws(IopmemError) {
+            try checkBindable(device, request)
+        } catch {
+            guard error.code == .busy, card != nil, hasInitramfsHook else { throw error }
+            var told = error
+            told.remedy =
+                (error.remedy.map { "\($0); " } ?? "")
+                + "if the driver was faster at boot, bring the initramfs up to date:"
+                + " update-initramfs -u"
+            throw told
+        }
+    }
+
     /// The file about a card.
     private func card(
         of device: Device, in folder: CardFolder
@@ -93,7 +110,7 @@ extension Operation {
             if let card { try bindAnew(device, binding, card, request) }
             return try restore(on: address, card, request, then: recordRestored)
         }
-        try checkBindable(device, binding)
+        try checkFree(device, card, binding)
         if request.dryRun {
             tellPlan(device, binding)
             listener.note("would restore what its labels describe")
