@@ -23,14 +23,20 @@ struct DAXCheckup {
     /// effect, only a file says.
     private func check(_ mount: MountTable.Mount, _ node: BlockUsage.Node) -> Check {
         let subject = "\(node.name) on \(mount.path)"
-        let remedy = "umount \(mount.path); mount -o dax=always \(node.path) \(mount.path)"
+        let obstacles = DAXObstacles(
+            mount, on: node.path, isPartition: host.root.exists("\(node.directory)/partition"),
+            root: host.root)
+        let reasons = obstacles.reasons.map { "; \($0)" }.joined()
+        let remedy =
+            obstacles.remedy
+            ?? "umount \(mount.path); mount -o dax=always \(node.path) \(mount.path)"
         guard mount.options.contains("dax=always") || mount.options.contains("dax") else {
             let perFile = mount.options.contains("dax=inode")
             return Check(
                 "dax", perFile ? .warning : .problem, subject,
                 perFile
                     ? "mounted with dax=inode: only files with the DAX attribute are direct"
-                    : "mounted without -o dax: data goes through the page cache",
+                    : "mounted without -o dax: data goes through the page cache\(reasons)",
                 remedy: remedy)
         }
         switch regularFile(in: mount.path).flatMap({ host.isDAX($0) }) {

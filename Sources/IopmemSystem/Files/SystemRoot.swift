@@ -29,6 +29,12 @@ public struct SystemRoot: Sendable, Equatable {
         return try file.readToEnd()
     }
 
+    /// The beginning of a file or of a device.
+    public func bytes(_ path: String, upTo count: Int) throws(Errno) -> [UInt8] {
+        let file = try OwnedDescriptor(path: resolve(path))
+        return try file.read(count: count, at: 0)
+    }
+
     /// A file as text, without white space at its end.
     public func text(_ path: String) throws(Errno) -> String {
         var text = Substring(String(decoding: try bytes(path), as: UTF8.self))
