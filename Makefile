@@ -18,7 +18,7 @@ release := swift build -c release --static-swift-stdlib --scratch-path .build-re
 products := .build-release/release
 
 .DEFAULT_GOAL := help
-.PHONY: man deb help demo shell test test-debug soak bench build lab module modules fmt check install uninstall \
+.PHONY: man deb help demo shell test test-debug soak bench tour build lab module modules fmt check install uninstall \
 	install-module clean bootstrap
 
 help: ## Say what there is to make
@@ -49,6 +49,9 @@ bench: bootstrap lab ## Measure against nd_pmem and brd, write docs/benchmarks.m
 	@$(products)/iopmem-lab bench --output docs $(if $(KERNEL_SERIES),--kernel $(KERNEL_SERIES)) \
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick)
 
+tour: bootstrap lab ## Record a person's tour of an installed system, write docs/tour.md
+	@$(products)/iopmem-lab tour --output docs
+
 build: ## Build iopmemctl
 	@echo 'build: iopmemctl' >&2
 	@$(release) --product iopmemctl
@@ -74,17 +77,32 @@ bootstrap:
 fmt: ## Format all Swift
 	swift format --in-place --recursive --parallel Package.swift Sources Tests
 
-check: bootstrap lab ## Lint Swift and shell; sparse, checkpatch, gcc's analyzer over the driver
+check: bootstrap lab ## Lint Swift, shell and manual; sparse, checkpatch, gcc's analyzer over the driver
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
-	shellcheck Tests/run.sh Tests/VMLab/agent.sh Tests/VMLab/bootstrap.sh .ci/run
+	shellcheck Tests/run.sh Tests/VMLab/agent.sh Tests/VMLab/bootstrap.sh .ci/run \
+		Tests/Support/Captured/capture.sh debian/iopmem-tools.initramfs-hook \
+		debian/iopmem-tools.postinst debian/iopmem-tools.prerm
+	@# groff complains and succeeds.
+	groff -man -Tutf8 -ww -z man/* 2>&1 | { ! grep .; }
 	@$(products)/iopmem-lab inspect
 
+# In place, so that what is compiled already is not compiled again. Without dh_clean, which would
+# look for files to delete in everything that is cached here.
+debs := $(CURDIR)/$(cache)/deb
 deb: ## Build Debian packages into .cache/deb
 	@Tests/VMLab/bootstrap.sh debhelper dh-dkms lintian
-	@rm -rf $(cache)/deb && mkdir -p $(cache)/deb
-	@git archive --prefix=iopmem/ HEAD | tar -x -C $(cache)/deb
-	cd $(cache)/deb/iopmem && dpkg-buildpackage --build=binary --no-sign
-	lintian --fail-on error,warning --info $(cache)/deb/*.changes
+	@rm -rf $(debs) && mkdir -p $(debs)
+	@$(MAKE) --no-print-directory deb-clean
+	DEBS=$(debs) dpkg-buildpackage --build=binary --no-sign --no-pre-clean \
+		--buildinfo-option=-u$(debs) --buildinfo-file=$(debs)/iopmem.buildinfo \
+		--changes-option=-u$(debs) --changes-file=$(debs)/iopmem.changes
+	@$(MAKE) --no-print-directory deb-clean
+	lintian --fail-on error,warning --info $(debs)/iopmem.changes
+
+.PHONY: deb-clean
+deb-clean:
+	@cd debian && rm -rf .debhelper debhelper-build-stamp files *.debhelper *.debhelper.log *.substvars \
+		iopmem-tools iopmem-dkms
 
 install: build ## Install iopmemctl, rules, units, manual and completions below PREFIX (/usr/local)
 	install -D -m 0755 $(products)/iopmemctl $(DESTDIR)$(PREFIX)/sbin/iopmemctl

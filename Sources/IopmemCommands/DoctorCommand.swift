@@ -46,11 +46,13 @@ struct DoctorReport: Report {
             return check.remedy.map { "\(line)\n         remedy: \($0)" } ?? line
         }
         let count = { (status: Check.Status) in checks.filter { $0.status == status }.count }
+        let counted = { (number: Int, word: String) in "\(number) \(word)\(number == 1 ? "" : "s")"
+        }
         return [
             .text(lines.joined(separator: "\n")),
             .text(
-                "\(checks.count) checks: \(count(.problem)) problems, \(count(.warning)) warnings,"
-                    + " \(count(.unknown)) unknown."),
+                "\(counted(checks.count, "check")): \(counted(count(.problem), "problem")),"
+                    + " \(counted(count(.warning), "warning")), \(count(.unknown)) unknown."),
         ]
     }
 

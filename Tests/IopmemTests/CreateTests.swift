@@ -131,11 +131,24 @@ struct CreateTests {
         #expect(listener.warnings.count == 1)
     }
 
-    @Test("a mode that the driver does not have: exit 6, in its words where it can be asked")
+    @Test("a mode that the driver does not have: exit 6, what it has, and its words if need be")
     func unsupportedMode() throws {
         let host = try boundHost()
         var wanted = request(.max)
         wanted.mode = .devdax
+        let listener = RecordingListener()
+        for dryRun in [true, false] {
+            wanted.dryRun = dryRun
+            let told = #expect(throws: IopmemError.self) {
+                try Operation(on: host, telling: listener).create(wanted)
+            }
+            #expect(told?.exitStatus == 6)
+            #expect(told?.remedy?.contains("--mode fsdax, --mode raw") == true)
+        }
+        #expect(listener.notes.isEmpty)
+        // One that does not say which modes it has.
+        let region = try #require(host.root.realPath("/sys/class/iopmem/iopmem0"))
+        try host.tree.remove("\(region)/modes")
         let error = #expect(throws: IopmemError.self) { try operation(host).create(wanted) }
         #expect(error?.exitStatus == 6)
         #expect(error?.message.contains("driver 0.1.0 has no such mode") == true)

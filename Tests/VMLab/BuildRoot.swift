@@ -26,42 +26,12 @@ struct BuildRoot {
             [release.compiler, "make", "dwarves", "libelf1"]
             + (purpose == .tools ? release.kernelTools : [])
             + built.map { "linux-headers-\($0.release)" }.sorted()
-        var digest = Digest()
-        for text in packages + built.map(\.version).sorted() { digest.add(text) }
-        let roots = Layout.cache.appending("roots")
-        let prefix = (purpose == .modules ? "" : "\(purpose)-") + "\(release.codename)-"
-        let folder = roots.appending(prefix + digest.hex)
-        let root = BuildRoot(folder: folder, compiler: release.compiler)
-        if Files.exists(folder) { return root }
-
-        try Files.makeDirectory(roots)
-        for name in Files.names(in: roots) where name.hasPrefix(prefix) {
-            try await remove(roots.appending(name))
-        }
-        let unfinished = roots.appending("\(prefix)\(digest.hex).unfinished")
-        let sources = roots.appending("\(release.codename).list")
-        try Files.write(archive.sources.joined(separator: "\n") + "\n", to: sources)
         let text = purpose == .modules ? "build modules in" : "build kernels and check modules in"
-        try await Progress.during("making a Debian \(release.codename) root to \(text)") {
-            do {
-                try await HostCommand.run(
-                    "mmdebstrap",
-                    [
-                        "--mode=root", "--variant=apt", "--format=directory",
-                        "--aptopt=APT::Install-Recommends \"false\"",
-                        "--include=\(packages.joined(separator: ","))",
-                        release.codename, unfinished.string, sources.string,
-                    ],
-                    purpose: "make a Debian \(release.codename) root")
-                try Files.makeDirectory(unfinished.appending("build"))
-                try Files.makeDirectory(unfinished.appending("kernel"))
-                try Files.rename(unfinished, to: folder)
-            } catch {
-                try await remove(unfinished)
-                throw error
-            }
-        }
-        return root
+        let folder = try await DebianRoot.prepare(
+            archive, (purpose == .modules ? "" : "\(purpose)-") + release.codename,
+            packages: packages, versions: built.map(\.version).sorted(), variant: "apt",
+            places: ["build", "kernel"], to: text)
+        return BuildRoot(folder: folder, compiler: release.compiler)
     }
 
     /// Runs make in the root; see ``run(_:in:kernel:)``.
@@ -85,17 +55,8 @@ struct BuildRoot {
             shift 3
             exec chroot "$root" "$@"
             """
-        return try await HostCommand.attempt(
-            "unshare",
-            ["--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", script, "sh"]
-                + [folder.string, source.string, tree?.string ?? ""] + command,
-            environment: ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin"])
-    }
-
-    private static func remove(_ folder: FilePath) async throws {
-        // One file system only: whatever might be mounted below is not ours to delete.
-        try await HostCommand.run(
-            "rm", ["-rf", "--one-file-system", folder.string], purpose: "remove \(folder)")
+        return try await DebianRoot.run(
+            script, in: folder, [source.string, tree?.string ?? ""] + command)
     }
 }
 

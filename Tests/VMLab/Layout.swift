@@ -92,6 +92,15 @@ enum Files {
         return names.sorted()
     }
 
+    /// Removes a folder that was made by the lab, as far as that is possible.
+    static func discard(_ folder: FilePath) {
+        for name in names(in: folder) {
+            let path = folder.appending(name)
+            if isDirectory(path) { discard(path) } else { unlink(path.string) }
+        }
+        rmdir(folder.string)
+    }
+
     static func isDirectory(_ path: FilePath) -> Bool {
         var info = stat()
         return lstat(path.string, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR

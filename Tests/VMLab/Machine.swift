@@ -60,12 +60,13 @@ public final class Machine: Sendable {
         let storage = storage ?? Storage(folder: folder)
         do {
             try await storage.prepare(topology)
+            try await bootable.system?.prepare(storage)
             let (machine, process) = try await boot(
                 bootable, topology, storage, folder, series: kernel.series)
             do {
                 let result = try await body(machine)
                 try await machine.finish(on: kernel, expecting: expecting)
-                discard(folder)
+                Files.discard(folder)
                 return result
             } catch {
                 let step = machine.currentStep.withLock { $0 }
@@ -209,20 +210,17 @@ public final class Machine: Sendable {
         counter.add(1, ordering: .relaxed).newValue
     }
 
-    private static func discard(_ folder: FilePath) {
-        for name in Files.names(in: folder) { unlink(folder.appending(name).string) }
-        rmdir(folder.string)
-    }
-
     /// Moves the small files of a failed run to where people look.
     private static func keep(_ folder: FilePath, as record: String) -> FilePath {
         let target = Layout.failures.appending(record)
         try? Files.makeDirectory(target)
         for name in Files.names(in: folder)
-        where !name.hasSuffix(".img") && !name.hasSuffix(".memory") {
+        where !name.hasSuffix(".img") && !name.hasSuffix(".memory") && name != "boot"
+            && !name.hasSuffix(".qcow2")
+        {
             try? Files.rename(folder.appending(name), to: target.appending(name))
         }
-        discard(folder)
+        Files.discard(folder)
         return target
     }
 

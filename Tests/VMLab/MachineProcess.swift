@@ -11,6 +11,7 @@ final class MachineProcess: Sendable {
     private let topology: Topology
     private let storage: Storage
     private let folder: FilePath
+    private let program: FilePath
     private let arguments: [String]
     /// A folder with a short path, since a socket's path has little room.
     private let sockets: FilePath
@@ -54,9 +55,18 @@ final class MachineProcess: Sendable {
         let pipe = try FileDescriptor.pipe()
         ended = (pipe.readEnd, pipe.writeEnd)
         for end in [pipe.readEnd, pipe.writeEnd] { _ = fcntl(end.rawValue, F_SETFD, FD_CLOEXEC) }
-        arguments = Self.arguments(
-            bootable: bootable, topology: topology, storage: storage, folder: folder,
-            sockets: sockets)
+        let machine = Self.machine(topology, storage: storage, folder: folder, sockets: sockets)
+        if let system = bootable.system {
+            program = "/usr/bin/qemu-system-x86_64"
+            arguments =
+                system.arguments(
+                    storage, memory: topology.memory, processors: topology.processors,
+                    options: Self.options(bootable.kernel, topology)) + machine
+        } else {
+            program = Layout.virtme.appending("bin/python3")
+            arguments =
+                Self.arguments(bootable, topology) + machine.map { "--qemu-opt=\($0)" }
+        }
     }
 
     deinit {
@@ -64,9 +74,9 @@ final class MachineProcess: Sendable {
         rmdir(sockets.string)
     }
 
+    /// For virtme-ng: a snapshot of this machine's own system.
     private static func arguments(
-        bootable: Preparation.Bootable, topology: Topology, storage: Storage, folder: FilePath,
-        sockets: FilePath
+        _ bootable: Preparation.Bootable, _ topology: Topology
     ) -> [String] {
         let agent = Layout.repository.appending("Tests/VMLab/agent.sh")
         var arguments = [
@@ -80,13 +90,23 @@ final class MachineProcess: Sendable {
         for overlay in ["/etc", "/lib", "/home", "/opt", "/srv", "/usr", "/var", "/tmp"] {
             arguments += ["--overlay-rwdir", overlay]
         }
-        let kernel =
-            [
-                "modprobe.blacklist=\(needlessModules.joined(separator: ","))",
-                "mitigations=off", "audit=0", "log_buf_len=4M", "hung_task_panic=0",
-                "sysctl.kernel.hung_task_timeout_secs=\(60 * bootable.kernel.slowness)",
-            ] + bootable.kernel.arguments + topology.allKernelArguments
-        for argument in kernel { arguments += ["--kopt", argument] }
+        for option in options(bootable.kernel, topology) { arguments += ["--kopt", option] }
+        return arguments
+    }
+
+    /// For the kernel's command line.
+    private static func options(_ kernel: Kernel, _ topology: Topology) -> [String] {
+        [
+            "modprobe.blacklist=\(needlessModules.joined(separator: ","))",
+            "mitigations=off", "audit=0", "log_buf_len=4M", "hung_task_panic=0",
+            "sysctl.kernel.hung_task_timeout_secs=\(60 * kernel.slowness)",
+        ] + kernel.arguments + topology.allKernelArguments
+    }
+
+    /// What every machine has, and its topology.
+    private static func machine(
+        _ topology: Topology, storage: Storage, folder: FilePath, sockets: FilePath
+    ) -> [String] {
         var machine = [
             "-nodefaults",
             "-accel", "tcg,thread=\(topology.runsInParallel ? "multi" : "single")",
@@ -109,15 +129,14 @@ final class MachineProcess: Sendable {
             ]
         }
         for event in NVMeTrace.events { machine += ["-trace", event] }
-        machine += topology.arguments(storage: storage)
-        return arguments + machine.map { "--qemu-opt=\($0)" }
+        return machine + topology.arguments(storage: storage)
     }
 
     /// Starts it and waits until the agent in the guest answers.
     func boot(_ assemble: (Guest, QMP) -> Machine) async throws -> Machine {
         let quoted = arguments.map { "'\($0.replacing("'", with: "'\\''"))'" }
         try Files.write(
-            "\(Layout.virtme)/bin/python3 \(quoted.joined(separator: " "))\n",
+            "\(program) \(quoted.joined(separator: " "))\n",
             to: folder.appending("command.sh"))
         try Files.write([], to: folder.appending("nvme.trace"))
         let agent = try Listener(path: sockets.appending("agent"))
@@ -194,9 +213,9 @@ final class MachineProcess: Sendable {
             try? console.close()
         }
         let tools = "\(Layout.virtme.appending("bin")):/usr/sbin:/usr/bin:/sbin:/bin"
-        let task = Task { [arguments] in
+        let task = Task { [program, arguments] in
             _ = try? await Subprocess.run(
-                .path(Layout.virtme.appending("bin/python3")), arguments: Arguments(arguments),
+                .path(program), arguments: Arguments(arguments),
                 environment: .inherit.updating(["PATH": tools]),
                 input: .none, output: .discarded,
                 error: .fileDescriptor(pipe.writeEnd, closeAfterSpawningProcess: true))

@@ -7,11 +7,23 @@ public import SystemPackage
 public struct Preparation: Sendable {
     /// Where the driver's source is; nil boots kernels without it.
     public let driver: FilePath?
+    /// Whether machines boot a Debian that our packages are installed in, instead of this machine's
+    /// own system with what was just built.
+    public let isInstalled: Bool
 
     /// A preparation with the driver in this folder.
     public init(driver: FilePath? = Layout.driver) {
         self.driver = driver
+        isInstalled = false
     }
+
+    private init(installed: Bool) {
+        driver = nil
+        isInstalled = installed
+    }
+
+    /// A Debian with our packages, and with the kernel of its own archive.
+    public static let installed = Preparation(installed: true)
 
     /// A kernel that can be booted: its packages, and the tree with its image and modules.
     public struct Bootable: Sendable {
@@ -21,6 +33,8 @@ public struct Preparation: Sendable {
         public let packages: KernelPackages
         /// Holds `boot/vmlinuz-RELEASE` and `lib/modules/RELEASE`.
         let folder: FilePath
+        /// What it is installed in; nil for a snapshot of this machine's system.
+        var system: InstalledSystem?
 
         var image: FilePath { folder.appending("boot/vmlinuz-\(packages.release)") }
         /// A stub in the archive's packages, which keep the real one among the debugging symbols.
@@ -41,6 +55,14 @@ public struct Preparation: Sendable {
     public func bootable(_ kernel: Kernel) async throws -> Bootable {
         let (archive, packages, root) = try await Exclusion.preparation.during {
             try await Self.parts(of: kernel, for: kernel.looksForBugs ? .tools : .modules)
+        }
+        if isInstalled {
+            let system = try await Exclusion.preparation.during {
+                try await InstalledSystem.prepare(packages, from: archive)
+            }
+            return Bootable(
+                kernel: kernel, packages: packages,
+                folder: system.boot.removingLastComponent(), system: system)
         }
         let image =
             if kernel.looksForBugs {

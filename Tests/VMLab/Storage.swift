@@ -21,13 +21,18 @@ public struct Storage: Sendable {
 
     /// Deletes the files.
     public func remove() {
-        for name in Files.names(in: folder) { unlink(folder.appending(name).string) }
-        rmdir(folder.string)
+        Files.discard(folder)
     }
 
     /// What the guest of a machine with ``Topology/hasLedger`` has written to its ledger. A line that
     /// the guest's write call has returned from is in there, whatever then happens to the machine.
     public var ledger: FilePath { folder.appending("ledger") }
+
+    /// The disk of an ``InstalledSystem``.
+    var disk: FilePath { folder.appending("system.qcow2") }
+
+    /// Its /boot.
+    var boot: FilePath { folder.appending("boot") }
 
     /// The file that is a card's memory.
     public func card(_ name: String) -> FilePath { folder.appending("\(name).memory") }

@@ -14,7 +14,7 @@ log=$cache/bootstrap.log
 # What the Swift packages link with.
 packages="pkg-config libpci-dev libudev-dev libblkid-dev"
 # What boots the machine; file, binutils and busybox-static serve virtme-ng.
-packages="$packages qemu-system-x86 python3 python3-venv file binutils busybox-static"
+packages="$packages qemu-system-x86 qemu-utils python3 python3-venv file binutils busybox-static"
 # What makes build roots and unpacks kernels.
 packages="$packages mmdebstrap debian-archive-keyring xz-utils zstd"
 # What the guest uses: it runs on a snapshot of this system.

@@ -231,8 +231,8 @@ struct BenchReport {
 
     /// Writes the table and the plot.
     func write(to folder: FilePath) throws {
-        try put(markdown, folder.appending("benchmarks.md"))
-        try put(BenchPlot(bars: bars).svg, folder.appending("benchmarks.svg"))
+        try folder.appending("benchmarks.md").write(markdown)
+        try folder.appending("benchmarks.svg").write(BenchPlot(bars: bars).svg)
     }
 
     private var bars: [BenchPlot.Bar] {
@@ -245,13 +245,6 @@ struct BenchReport {
                         wanted: line.wanted(against: other))
                 })
         }
-    }
-
-    private func put(_ text: String, _ path: FilePath) throws {
-        let file = try FileDescriptor.open(
-            path, .writeOnly, options: [.create, .truncate],
-            permissions: [.ownerReadWrite, .groupRead, .otherRead])
-        try file.closeAfter { _ = try file.writeAll(text.utf8) }
     }
 }
 

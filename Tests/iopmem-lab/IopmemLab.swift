@@ -10,7 +10,7 @@ struct IopmemLab: AsyncParsableCommand {
         commandName: "iopmem-lab",
         abstract: "Virtual machines with simulated PCIe memory cards.",
         subcommands: [
-            Demo.self, Shell.self, Run.self, Prepare.self, Soak.self, Bench.self,
+            Demo.self, Shell.self, Run.self, Tour.self, Prepare.self, Soak.self, Bench.self,
             Kernels.self, Inspect.self,
         ])
 }

@@ -60,6 +60,17 @@ extension Operation {
         }
     }
 
+    /// Before anything is told of a namespace that the driver would refuse.
+    private func checkMode(of request: CreateRequest, in region: Region) throws(IopmemError) {
+        guard let modes = region.modes, !modes.contains(request.mode) else { return }
+        throw IopmemError(
+            .unsupported,
+            "cannot create a namespace in \(region.dev) (\(region.device) BAR \(region.bar))",
+            because: "the driver cannot do mode \(request.mode.rawValue) on this kernel",
+            remedy: "choose one that it can: "
+                + modes.map { "--mode \($0.rawValue)" }.joined(separator: ", "))
+    }
+
     private func checkName(_ name: String) throws(IopmemError) {
         guard !name.isEmpty else { return }
         let taken = try Inventory(root: host.root).namespaces.first { $0.name == name }
@@ -97,6 +108,7 @@ extension Operation {
         _ request: CreateRequest, in region: Region, _ version: DriverVersion,
         _ rollback: inout Rollback
     ) throws(IopmemError) -> Namespace {
+        try checkMode(of: request, in: region)
         if region.isCachedByPlatform { warnAboutCache(region) }
         var opened = try openLocked(region)
         defer { opened.close() }
@@ -287,6 +299,7 @@ extension Operation {
             return
         }
         let region = try chooseRegion(for: request)
+        try checkMode(of: request, in: region)
         guard host.isPrivileged else {
             tellPlace(request, try Extent(of: request, in: region, host: host), region)
             return

@@ -8,7 +8,6 @@
 #     D path               a directory without entries of interest
 #
 # The fields are separated by tabs. To be run as root in a guest.
-tab=$(printf '\t')
 
 link() {
 	[ -L "$1" ] && printf 'L\t%s\t%s\n' "$1" "$(readlink "$1")"

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0
+
+import Testing
+import VMLab
+
+/// A Debian with our packages installed, which boots by itself: nothing is there but what apt put
+/// there, and nobody calls iopmemctl but udev, systemd and an administrator.
+///
+///     root complex ─┬─ slot0 ── card0   128 MiB   is unplugged, and plugged in again
+///                   └─ cmb0              64 MiB   an NVMe controller, whose driver the initramfs has
+@Suite("Installed packages")
+struct InstalledTests {
+    static let topology = Topology(
+        .rootPort("slot0", reserve: 256, child: .card("card0", megabytes: 128)),
+        .device("cmb0", model: "nvme,serial=cmb0,cmb_size_mb=64,legacy-cmb=on"))
+
+    /// Debian 12 with its own kernel; Debian 13 with the newest one of its backports where asked for.
+    static let kernels = Kernel.supported.filter { kernel in
+        kernel.series == "6.1"
+            || kernel.series == "7.2" && Setting.number("IOPMEM_ALL_DEBIANS") == 1
+    }
+
+    @Test(
+        "namespaces come back at boot and hot plug, before what is mounted on them",
+        arguments: kernels)
+    func comesBack(on kernel: Kernel) async throws {
+        let storage = try Storage.lasting("installed-\(kernel.series)")
+        let files = try await firstBoot(on: kernel, storage)
+        try await secondBoot(on: kernel, storage, files)
+        storage.remove()
+    }
+
+    private func boot<Result: Sendable>(
+        _ kernel: Kernel, _ storage: Storage, _ body: (Machine) async throws -> Result
+    ) async throws -> Result {
+        try await Machine.run(
+            Self.topology, kernel: kernel, name: "installed", preparation: .installed,
+            storage: storage
+        ) { machine in
+            let state = try await machine.guest.run(
+                "systemctl is-system-running --wait || systemctl --failed", within: 300
+            ).output
+            #expect(state == "running")
+            return try await body(machine)
+        }
+    }
+
+    // MARK: - The first boot
+
+    private func firstBoot(on kernel: Kernel, _ storage: Storage) async throws -> Namespace {
+        try await boot(kernel, storage) { machine in
+            let guest = machine.guest
+            let card = try await machine.function("card0").address
+            let controller = try await machine.function("cmb0").address
+            try await machine.step("the packages have brought everything") {
+                try await guest.run(
+                    """
+                    iopmemctl doctor
+                    test -e /usr/share/man/man8/iopmemctl-create.8.gz
+                    test -e /usr/share/bash-completion/completions/iopmemctl
+                    modinfo iopmem
+                    """)
+            }
+            let files = try await machine.step("an administrator makes namespaces to keep") {
+                try await guest.run("iopmemctl bind \(card) --persist")
+                let made: Created = try await guest.run(
+                    "iopmemctl create --device \(card) --size 64M --name files --persist -o json"
+                ).json()
+                try await guest.run(
+                    """
+                    mkfs.ext4 -q -b 4096 /dev/iopmem/by-name/files
+                    mkdir /srv/files
+                    echo '/dev/iopmem/by-name/files /srv/files ext4 \
+                    dax=always,nofail,x-systemd.requires=iopmem-restore.service 0 0' >>/etc/fstab
+                    systemctl daemon-reload
+                    systemctl start srv-files.mount
+                    seq 100000 >/srv/files/numbers
+                    """)
+                return try #require(made.namespaces.first)
+            }
+            try await machine.step("what was done is in the journal") {
+                let journal = try await guest.run("journalctl -t iopmemctl -o json").output
+                #expect(journal.contains("created \(files.dev)"))
+                #expect(journal.contains(files.uuid))
+            }
+            try await machine.step("a driver of the initramfs has a card that is wanted") {
+                let driver = "basename $(readlink /sys/bus/pci/devices/\(controller)/driver)"
+                #expect(try await guest.run(driver).output == "nvme")
+                let said = try await guest.run(
+                    "iopmemctl create --device \(controller) --name buffer --persist --force")
+                #expect(said.errors.contains("update-initramfs -u"), "\(said.errors)")
+                try await guest.run("update-initramfs -u", within: 400)
+            }
+            try await machine.step("the tool is installed anew under a mounted namespace") {
+                // From here on the initramfs stays as it is: a guest takes minutes to make one.
+                try await guest.run(
+                    """
+                    echo update_initramfs=no >/etc/initramfs-tools/update-initramfs.conf
+                    dpkg --install /packages/iopmem-tools_*.deb
+                    seq 100000 | cmp - /srv/files/numbers
+                    """, within: 400)
+                #expect(try await machine.list().namespaces.count == 2)
+            }
+            try await machine.step("the card is unplugged, and plugged in again") {
+                try await guest.run("umount /srv/files")
+                try await machine.qmp.unplug("card0")
+                try await machine.plug(card: "card0", into: "slot0")
+                try await isThere(files, machine)
+            }
+            // The power goes without a farewell.
+            try await guest.run("sync")
+            return files
+        }
+    }
+
+    /// Nobody has called iopmemctl restore.
+    private func isThere(_ files: Namespace, _ machine: Machine) async throws {
+        try await machine.guest.run(
+            """
+            iopmemctl wait files --timeout 120
+            test /dev/disk/by-id/iopmem-\(files.uuid) -ef /dev/iopmem/by-name/files
+            systemctl start srv-files.mount
+            seq 100000 | cmp - /srv/files/numbers
+            """, within: 200)
+    }
+
+    // MARK: - The second boot
+
+    private func secondBoot(
+        on kernel: Kernel, _ storage: Storage, _ files: Namespace
+    ) async throws {
+        try await boot(kernel, storage) { machine in
+            let guest = machine.guest
+            let controller = try await machine.function("cmb0").address
+            try await machine.step("all is there as it was, and mounted") {
+                try await guest.run(
+                    """
+                    findmnt --noheadings --output OPTIONS /srv/files | grep dax=always
+                    seq 100000 | cmp - /srv/files/numbers
+                    test -b /dev/iopmem/by-name/buffer
+                    """)
+                #expect(try await machine.list().namespaces.contains { $0.uuid == files.uuid })
+            }
+            try await machine.step("no driver of the initramfs was faster") {
+                let probed = try await guest.run(
+                    "dmesg | grep 'nvme nvme[0-9]*: pci function \(controller)' || true"
+                ).output
+                #expect(probed.isEmpty, "\(probed)")
+            }
+            try await machine.step("the packages go, and say what stays bound") {
+                let said = try await guest.run(
+                    "dpkg --remove iopmem-tools iopmem-dkms 2>&1", within: 400
+                ).output
+                #expect(said.contains("\(controller) is still bound"), "\(said)")
+                let left = try await guest.run(
+                    """
+                    find / -xdev -path /packages -prune -o -path /sys -prune -o -path /var/lib/dpkg \
+                    -prune -o -path /var/log -prune -o -name '*iopmem*' -print
+                    """, within: 100
+                ).output
+                #expect(left.split(separator: "\n").allSatisfy { $0.hasPrefix("/etc/") }, "\(left)")
+                // What was mounted goes on.
+                try await guest.run("seq 100000 | cmp - /srv/files/numbers; umount /srv/files")
+            }
+        }
+    }
+}
