@@ -54,11 +54,10 @@ public struct DriverInspection: Sendable {
                     // the file itself.
                     "--ignore", "EMBEDDED_FILENAME", "-f",
                 ]
-                    + files.filter { $0.hasSuffix(".c") || $0.hasSuffix(".h") }.map {
-                        "/build/\($0)"
-                    },
+                    + files.filter { $0.hasSuffix(".c") || $0.hasSuffix(".h") },
                 in: copy, kernel: scripts)
-            guard outcome.output.contains("total: ") else {
+            // Where it finds nothing it says nothing at all.
+            guard outcome.succeeded || outcome.output.contains("total: ") else {
                 throw LabError("checkpatch did not run", evidence: outcome.output.lastLines(10))
             }
             return Self.remarks(in: outcome.output)
