@@ -90,7 +90,7 @@ check: bootstrap lab ## Lint Swift, shell and manual; sparse, checkpatch, gcc's 
 # look for files to delete in everything that is cached here.
 debs := $(CURDIR)/$(cache)/deb
 deb: ## Build Debian packages into .cache/deb
-	@Tests/VMLab/bootstrap.sh debhelper dh-dkms lintian
+	@Tests/VMLab/bootstrap.sh build-essential debhelper dh-dkms lintian
 	@rm -rf $(debs) && mkdir -p $(debs)
 	@$(MAKE) --no-print-directory deb-clean
 	DEBS=$(debs) dpkg-buildpackage --build=binary --no-sign --no-pre-clean \

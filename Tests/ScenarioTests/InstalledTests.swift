@@ -89,7 +89,7 @@ struct InstalledTests {
                 let said = try await guest.run(
                     "iopmemctl create --device \(controller) --name buffer --persist --force")
                 #expect(said.errors.contains("update-initramfs -u"), "\(said.errors)")
-                try await guest.run("update-initramfs -u", within: 400)
+                try await guest.run("update-initramfs -u", within: 900)
             }
             try await machine.step("the tool is installed anew under a mounted namespace") {
                 // From here on the initramfs stays as it is: a guest takes minutes to make one.

@@ -7,6 +7,8 @@ import SystemPackage
 struct Exclusion {
     /// Looking into the archive, unpacking, building the driver.
     static let preparation = Exclusion(file: "lock")
+    /// Installing our packages in a system of their own.
+    static let installation = Exclusion(file: "lock-system")
     /// Building a kernel.
     static let kernelBuild = Exclusion(file: "lock-kernel")
 

@@ -29,7 +29,7 @@ struct InstalledSystem: Sendable {
     /// whatever has become of the source meanwhile.
     private static let made = Mutex<[String: InstalledSystem]>([:])
 
-    /// Makes it, or finds it made of the same packages. Under the preparation's lock.
+    /// Makes it, or finds it made of the same packages. Under the installation's lock.
     static func prepare(_ kernel: KernelPackages, from archive: Archive) async throws
         -> InstalledSystem
     {

@@ -57,7 +57,8 @@ public struct Preparation: Sendable {
             try await Self.parts(of: kernel, for: kernel.looksForBugs ? .tools : .modules)
         }
         if isInstalled {
-            let system = try await Exclusion.preparation.during {
+            // It takes minutes, for which nobody else shall wait.
+            let system = try await Exclusion.installation.during {
                 try await InstalledSystem.prepare(packages, from: archive)
             }
             return Bootable(
