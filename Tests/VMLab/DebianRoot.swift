@@ -26,7 +26,7 @@ enum DebianRoot {
             try await remove(roots.appending(old))
         }
         let unfinished = roots.appending("\(name)-\(digest.hex).unfinished")
-        let sources = roots.appending("\(codename).list")
+        let sources = roots.appending("\(name).list")
         try Files.write(archive.sources.joined(separator: "\n") + "\n", to: sources)
         return try await Progress.during("making a Debian \(codename) root to \(text)") {
             do {

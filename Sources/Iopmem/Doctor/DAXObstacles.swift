@@ -29,9 +29,10 @@ struct DAXObstacles {
         case "xfs":
             guard let facts = XFSFacts(superblock) else { break }
             add("its blocks have \(facts.blockSize) bytes", when: facts.blockSize != 4096)
+            // fs/xfs/xfs_super.c: "DAX and reflink cannot work with multi-partitions!"
             add(
-                "it can share blocks between files (reflink) and is on a partition, which not every"
-                    + " kernel takes together",
+                "it can share blocks between files (reflink), which on a partition the kernel"
+                    + " refuses with DAX",
                 when: facts.hasReflink && isPartition)
         default: break
         }

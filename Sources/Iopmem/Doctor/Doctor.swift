@@ -40,7 +40,7 @@ public struct Doctor {
             return region.flatMap { userCache(namespace, in: $0) }
         }
         checks.append(bounceBuffers())
-        checks += try PeerCheckup(topology: Topology(root: root))
+        checks += try PeerCheckup(topology: Topology(list, root: root))
             .examine(devices.filter(\.isBound))
         checks += DAXCheckup(host: host).examine(wanted)
         checks.append(udevRules())

@@ -5,7 +5,9 @@
 struct PeerCheckup {
     let topology: Topology
 
-    func examine(_ providers: [Device]) throws(IopmemError) -> [Check] {
+    /// Of those that are still there.
+    func examine(_ bound: [Device]) throws(IopmemError) -> [Check] {
+        let providers = bound.filter { topology.tree.devices.contains($0) }
         guard !providers.isEmpty else { return [] }
         var checks: [Check] = []
         for address in topology.clients {
@@ -14,7 +16,7 @@ struct PeerCheckup {
             checks += providers.compactMap { reach(client, $0) }
             for provider in providers {
                 checks.append(
-                    way(try topology.pair(provider: provider.address, client: address), client))
+                    way(try topology.pair(provider: provider.address, client: address)))
             }
         }
         return checks
@@ -43,9 +45,14 @@ struct PeerCheckup {
                 "dma_mask", .unknown, subject, "the kernel does not say how far its DMA reaches")
         }
         let needed = UInt64.bitWidth - end.leadingZeroBitCount
-        guard bits < needed, client.iommu != .translated else {
+        guard bits < needed else {
             return Check(
                 "dma_mask", .ok, subject, "its DMA reaches the whole memory (\(bits) bits)")
+        }
+        guard client.iommu != .translated else {
+            return Check(
+                "dma_mask", .ok, subject,
+                "the IOMMU gives it addresses that its DMA reaches (\(bits) bits)")
         }
         return Check(
             "dma_mask", .problem, subject,
@@ -56,7 +63,7 @@ struct PeerCheckup {
                 + " with an IOMMU that translates: iommu.passthrough=0")
     }
 
-    private func way(_ pair: PeerPair, _ client: Device) -> Check {
+    private func way(_ pair: PeerPair) -> Check {
         let subject = "\(pair.client) → \(pair.provider)"
         let status: Check.Status =
             switch pair.verdict {

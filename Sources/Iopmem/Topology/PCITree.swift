@@ -12,16 +12,16 @@ public struct PCITree: Sendable {
         let parent: PCIAddress?
     }
 
-    /// Every function, in BDF order.
-    public let devices: [Device]
-    let nodes: [PCIAddress: Node]
+    private let list: DeviceList
+    private let nodes: [PCIAddress: Node]
 
-    /// The functions of a machine.
-    public init(root: SystemRoot) throws(IopmemError) {
-        devices = try DeviceList(root: root).devices
+    /// Every function, in BDF order.
+    public var devices: [Device] { list.devices }
+
+    /// The functions of a machine, as they were listed; one that has gone since is left out.
+    public init(_ listed: DeviceList, root: SystemRoot) {
         var nodes: [PCIAddress: Node] = [:]
-        for device in devices {
-            // One that has gone since leads nowhere.
+        for device in listed.devices {
             guard let path = root.realPath(device.sysfsPath) else { continue }
             let parts = path.split(separator: "/").map(String.init)
             // A host bridge may hang below another one's device, as Intel's VMD does.
@@ -31,6 +31,9 @@ public struct PCITree: Sendable {
                 parent: parts[(top + 1)...].dropLast().last.flatMap { PCIAddress($0) })
         }
         self.nodes = nodes
+        var list = listed
+        list.devices.removeAll { nodes[$0.address] == nil }
+        self.list = list
     }
 
     private static func isHostBridge(_ name: String) -> Bool {
@@ -39,12 +42,7 @@ public struct PCITree: Sendable {
 
     /// The function at `address`; fails with `.notFound`.
     public func device(at address: PCIAddress) throws(IopmemError) -> Device {
-        guard let node = nodes[address] else {
-            throw IopmemError(
-                .notFound, "no PCI device \(address)",
-                remedy: "show what there is: iopmemctl devices")
-        }
-        return node.device
+        try list.device(at: address)
     }
 
     /// A function and the bridges above it, upwards.

@@ -13,7 +13,12 @@ public struct Topology: Sendable {
 
     /// The topology of a machine.
     public init(root: SystemRoot) throws(IopmemError) {
-        tree = try PCITree(root: root)
+        self.init(try DeviceList(root: root), root: root)
+    }
+
+    /// The same of functions that have been listed already.
+    init(_ list: DeviceList, root: SystemRoot) {
+        tree = PCITree(list, root: root)
         bridges = HostBridgeList(root: root)
     }
 
@@ -105,7 +110,7 @@ public struct Topology: Sendable {
             pair.redirectingBridges.isEmpty
             ? "no PCI bridge is above both" : "access control (ACS) of \(acs) sends transfers up"
         let words = zip(pair.hostBridges, heads).map { name, head in
-            head.map { "\(name) (\($0.vendorAndDevice))" } ?? name
+            head.map { "\(name) (\(PCIPair(vendor: $0.vendorID, device: $0.deviceID)))" } ?? name
         }
         let bridge = words.joined(separator: " and ")
         if bridges.isZen {
@@ -142,13 +147,5 @@ extension Device {
         case 0x01, 0x02, 0x03, 0x04, 0x0b, 0x12: true
         default: classCode == 0x0c06
         }
-    }
-
-    /// `8086:29c0`.
-    var vendorAndDevice: String {
-        [vendorID, deviceID].map { id in
-            let digits = String(id, radix: 16)
-            return String(repeating: "0", count: 4 - digits.count) + digits
-        }.joined(separator: ":")
     }
 }
