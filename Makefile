@@ -18,7 +18,7 @@ release := swift build -c release --static-swift-stdlib --scratch-path .build-re
 products := .build-release/release
 
 .DEFAULT_GOAL := help
-.PHONY: man deb help demo shell test test-debug soak bench tour build lab module modules fmt check install uninstall \
+.PHONY: man deb help demo shell test test-debug fuzz soak bench tour build lab module modules fmt check install uninstall \
 	install-module clean bootstrap
 
 help: ## Say what there is to make
@@ -37,6 +37,9 @@ shell: bootstrap lab ## Boot a simulated memory card and give a prompt (KERNEL_S
 
 test: ## Run every test, with and without virtual machines
 	@Tests/run.sh
+
+fuzz: bootstrap ## Let libFuzzer look for inputs that break the parsers (SECONDS=300 for each)
+	@Tests/fuzz.sh $(SECONDS)
 
 soak: bootstrap lab ## Cut the power under load, again and again (CUTS=50 SEED=…)
 	@$(products)/iopmem-lab soak $(if $(CUTS),--cuts $(CUTS)) $(if $(SEED),--seed $(SEED))
@@ -79,7 +82,8 @@ fmt: ## Format all Swift
 
 check: bootstrap lab ## Lint Swift, shell and manual; sparse, checkpatch, gcc's analyzer over the driver
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
-	shellcheck Tests/run.sh Tests/VMLab/agent.sh Tests/VMLab/bootstrap.sh .ci/run \
+	shellcheck Tests/run.sh Tests/fuzz.sh Tests/VMLab/agent.sh Tests/VMLab/bootstrap.sh \
+		Tests/VMLab/coldplug/* .ci/run \
 		Tests/Support/Captured/capture.sh debian/iopmem-tools.initramfs-hook \
 		debian/iopmem-tools.postinst debian/iopmem-tools.prerm
 	@# groff complains and succeeds.

@@ -18,6 +18,18 @@ let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "s
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 
+/// What libFuzzer drives has its main function from there, so it can be built with it alone:
+/// Tests/fuzz.sh asks for it.
+let fuzzing: [Target] =
+    Context.environment["IOPMEM_FUZZ"] == nil
+    ? []
+    : [
+        .executableTarget(
+            name: "iopmem-fuzz",
+            dependencies: ["Iopmem", "IopmemLabels", "IopmemSystem", "IopmemVerify"],
+            path: "Tests/Fuzz", exclude: ["Seeds"], swiftSettings: strict)
+    ]
+
 // Dependencies point one way:
 // iopmemctl → IopmemCommands → IopmemVerify → Iopmem → IopmemSystem → CIopmem, CLib*
 //  IopmemManual → IopmemCommands               Iopmem → IopmemLabels
@@ -107,7 +119,7 @@ let package = Package(
         // The virtual machine lab, and the stories told in it.
         .target(
             name: "VMLab", dependencies: [subprocess, systemPackage], path: "Tests/VMLab",
-            exclude: ["agent.sh", "boot.py", "bootstrap.sh", "debug.config"],
+            exclude: ["agent.sh", "boot.py", "bootstrap.sh", "coldplug", "debug.config"],
             swiftSettings: strict),
         .executableTarget(
             name: "iopmem-lab", dependencies: ["VMLab", argumentParser, systemPackage],
@@ -118,5 +130,5 @@ let package = Package(
             name: "VMLabTests", dependencies: ["VMLab", systemPackage], swiftSettings: strict),
         .testTarget(
             name: "ScenarioTests", dependencies: ["VMLab"], swiftSettings: strict),
-    ]
+    ] + fuzzing
 )

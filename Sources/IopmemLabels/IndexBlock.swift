@@ -129,7 +129,9 @@ extension IndexBlock {
         else { return damaged("its sizes are not those of version 1", Place.areaSize) }
         let index = IndexBlock(valid: bytes)
         // So that the next numbers can always be had.
-        guard index.sequence < 1 << 63, index.nextCreation < 1 << 63 else {
+        guard index.sequence < LabelFormat.counterLimit,
+            index.nextCreation < LabelFormat.counterLimit
+        else {
             return damaged("its counters have run out", Place.sequence)
         }
         return .valid(index)

@@ -14,6 +14,8 @@ public enum LabelChangeError: Error, Equatable, Sendable {
     case full(limit: Int)
     /// Other data stands where the next index would be written.
     case foreign(String)
+    /// A counter is at its end, which no number of honest changes brings about.
+    case exhausted
     /// The new label cannot stand here.
     case objection(LabelArea.Objection)
 
@@ -22,6 +24,7 @@ public enum LabelChangeError: Error, Equatable, Sendable {
         switch self {
         case .full(let limit): "the label area has room for \(limit) labels"
         case .foreign(let finding): finding
+        case .exhausted: "the label area's counters have run out"
         case .objection(let objection): objection.sentence
         }
     }
@@ -91,6 +94,7 @@ extension LabelArea {
         var next = index
         next.uuid = uuid
         next.sequence += 1
+        guard next.sequence < LabelFormat.counterLimit else { throw .exhausted }
         // The old labels' slots are not free yet: the old index may still count.
         let others = entries.filter { !slots.contains($0.slot) }
         var writes = try Self.add(labels, to: &next, beside: others, regionSize: regionSize)
@@ -110,6 +114,10 @@ extension LabelArea {
     ) throws(LabelChangeError) -> [LabelWrite] {
         var writes: [LabelWrite] = []
         var others = others
+        // A new label is newer than all that are there, whatever the index says.
+        for entry in others where entry.label.creation < LabelFormat.counterLimit {
+            index.nextCreation = max(index.nextCreation, entry.label.creation + 1)
+        }
         for label in labels {
             guard let slot = index.entries.firstIndex(of: nil) else {
                 throw .full(limit: LabelFormat.labelLimit)
@@ -121,6 +129,8 @@ extension LabelArea {
             let reason =
                 objection(to: label, regionSize: regionSize) ?? conflict(of: label, with: others)
             if let reason { throw .objection(Objection(entry: entry, reason: reason)) }
+            // An index with such a counter could not be read.
+            guard index.nextCreation < LabelFormat.counterLimit else { throw .exhausted }
             others.append(entry)
             let bytes = entry.label.encoded(slot: slot, areaUUID: index.uuid)
             index.entries[slot] = Label.checksum(in: bytes)

@@ -37,7 +37,9 @@ extension LabelArea {
             return "has no UUID"
         }
         guard hasPlainName(label) else { return "has a name that no namespace can have" }
-        guard label.creation < 1 << 63 else { return "has a counter that has run out" }
+        guard label.creation < LabelFormat.counterLimit else {
+            return "has a counter that has run out"
+        }
         guard label.size > 0 else { return "has no size" }
         guard label.offset.isMultiple(of: LabelFormat.align),
             label.size.isMultiple(of: LabelFormat.align)

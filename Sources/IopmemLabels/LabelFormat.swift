@@ -19,6 +19,9 @@ public enum LabelFormat {
     public static let maxNameLength = 63
     /// Offset and size of a namespace are multiples of this many bytes.
     public static let align: UInt64 = 2 << 20
+    /// What no counter reaches: the sequence number of an index, the creation
+    /// counter of a label and that of the label after it.
+    static let counterLimit: UInt64 = 1 << 63
     /// Bytes of a slot that are in use.
     public static let labelSize = 256
 

@@ -48,6 +48,66 @@ struct LabelAreaTests {
         #expect(content(try memory.area) == [label(1), label(39)])
     }
 
+    @Test("no change leaves a counter that no reader takes", arguments: [true, false])
+    func counters(atEnd: Bool) throws {
+        var memory = try Memory.with([label(1)])
+        let last = LabelFormat.counterLimit - (atEnd ? 1 : 2)
+        func forge(_ change: (inout IndexBlock) -> Void) throws -> Memory {
+            var index = try memory.area.index
+            change(&index)
+            var forged = memory
+            for number in [0, 1] {
+                forged.write([
+                    LabelWrite(
+                        offset: LabelFormat.indexOffsets[number],
+                        bytes: index.encoded(number: number))
+                ])
+            }
+            return forged
+        }
+        for forged in [
+            try forge { $0.sequence = last }, try forge { $0.nextCreation = last },
+        ] {
+            var changed = forged
+            if atEnd {
+                #expect(throws: LabelChangeError.exhausted) { try forged.area.adding(label(2)) }
+            } else {
+                changed.write(try forged.area.adding(label(2)))
+                #expect(content(try changed.area) == [label(1), label(2)])
+            }
+        }
+        // One that comes back, as from a dump.
+        var old = label(3)
+        old.creation = last
+        if atEnd {
+            #expect(throws: LabelChangeError.exhausted) { try memory.area.adding(old) }
+        } else {
+            memory.write(try memory.area.adding(old))
+            #expect(content(try memory.area) == [label(1), label(3)])
+        }
+    }
+
+    @Test("a new label comes last, also where the index says otherwise")
+    func order() throws {
+        var memory = Memory()
+        var labels = [label(1), label(2)]
+        labels[0].creation = 40
+        memory.write(
+            try LabelArea.initial(
+                uuid: Memory.areaUUID, device: Memory.device, labels: labels, isBlank: true))
+        var index = try memory.area.index
+        index.nextCreation = 2
+        for number in [0, 1] {
+            memory.write([
+                LabelWrite(
+                    offset: LabelFormat.indexOffsets[number], bytes: index.encoded(number: number))
+            ])
+        }
+        memory.write(try memory.area.adding(label(3)))
+        #expect(content(try memory.area) == [label(1), label(2), label(3)])
+        #expect(try memory.area.labels.map(\.creation) == [40, 41, 42])
+    }
+
     @Test("there is room for 383 labels, and no more are written")
     func full() throws {
         let labels = (1...383).map { number in

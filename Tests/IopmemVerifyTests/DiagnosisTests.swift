@@ -97,6 +97,21 @@ struct DiagnosisTests {
         }
     }
 
+    @Test(
+        "a header before an older payload, whose checksum fits, is torn",
+        arguments: FioHeader.Layout.allCases)
+    func headerAlone(layout: FioHeader.Layout) {
+        var header = Self.header
+        header.layout = layout
+        var older = Self.older
+        older.layout = layout
+        var block = Block(header)
+        block.bytes.replaceSubrange(layout.size..., with: Block(older).bytes[layout.size...])
+        let expected = BlockCheck.Expectation.header(header)
+        #expect(!block.isRight(expected))
+        #expect(block.diagnose(expected).map(\.kind) == [.torn])
+    }
+
     @Test("a lost sector within a block is torn")
     func tornInTheMiddle() {
         var block = Block(Self.header)

@@ -24,7 +24,10 @@ struct FaultInjectionTests {
         arguments: Kernel.supported.filter(\.looksForBugs))
     func allocations(on kernel: Kernel) async throws {
         // The kernel's own words about what it was not given; a trace follows some of them.
-        let reports = ["kobject_add_internal failed for iopmem", "add_pages+", "Call Trace:"]
+        let reports = [
+            "kobject_add_internal failed for iopmem", "(error: -12 parent: iopmem", "add_pages+",
+            "(error: -12 parent: bdi)", "Call Trace:",
+        ]
         try await scenario(Self.topology, on: kernel, expecting: reports) { machine in
             let guest = machine.guest
             let card = try await machine.function("card0").address

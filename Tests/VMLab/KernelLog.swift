@@ -30,6 +30,8 @@ public struct KernelLog: Sendable {
         "kfence: initialized", "RCU lockdep checking is enabled", "DMA-API: preallocated",
         "DMA-API: debugging enabled", "kmemleak: Kernel memory leak detector",
         "kmemleak: Automatic memory scanning thread",
+        // Given no memory for its notes of where pointers are, it looks at all of an object.
+        "kmemleak: Cannot allocate a scan area",
         // An emulated processor that had to wait for a real one, while it booted: clocks are
         // calibrated against each other before anything of ours runs.
         "MP-BIOS bug: 8254 timer", "calibrate_delay_direct()",

@@ -90,7 +90,13 @@ final class MachineProcess: Sendable {
         for overlay in ["/etc", "/lib", "/home", "/opt", "/srv", "/usr", "/var", "/tmp"] {
             arguments += ["--overlay-rwdir", overlay]
         }
-        for option in options(bootable.kernel, topology) { arguments += ["--kopt", option] }
+        // The kernel hands what it does not know to its first process as environment, and
+        // virtme-ng's init looks for its helpers there before anywhere else.
+        let helpers = Layout.repository.appending("Tests/VMLab/coldplug")
+        let path = "PATH=\(helpers):/usr/sbin:/usr/bin:/sbin:/bin"
+        for option in options(bootable.kernel, topology) + [path] {
+            arguments += ["--kopt", option]
+        }
         return arguments
     }
 

@@ -55,7 +55,7 @@ struct BenchPlan {
                 modprobe iopmem
                 iopmemctl create --device \(card) --name bench --yes
                 modprobe brd rd_nr=1 rd_size=262144
-                modprobe nd_pmem
+                modprobe -a nfit nd_pmem
                 udevadm settle
                 ndctl create-namespace --force --reconfig=namespace0.0 --mode=fsdax --map=mem
                 udevadm settle

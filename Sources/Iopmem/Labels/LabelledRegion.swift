@@ -180,6 +180,8 @@ extension IopmemError {
                 "if those data are not needed, put the labels back over them: iopmemctl labels"
                     + " dump \(region.device) --to FILE; iopmemctl labels restore"
                     + " \(region.device) --from FILE --force"
+            case .exhausted:
+                "make the area anew: iopmemctl labels init \(region.device) --force"
             case .objection: "show what there is: iopmemctl labels show \(region.device)"
             }
         self.init(

@@ -39,6 +39,14 @@ enum Payload {
         }
     }
 
+    /// Whether the first word behind any header is one of this seed's. Every word depends on all of
+    /// the seed, so one tells the payloads of two seeds apart.
+    static func begins(_ block: UnsafeRawBufferPointer, seed: UInt64) -> Bool {
+        let group = 2
+        return block.loadUnaligned(fromByteOffset: group * groupSize, as: UInt64.self)
+            == seed &* step &* step
+    }
+
     /// The seed whose payload stands in `range` of a block, if all words of one
     /// of its groups agree on one.
     ///

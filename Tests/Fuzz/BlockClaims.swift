@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+@testable import IopmemVerify
+
+/// No block that differs from what was written is called right, and what is said of it lies in it.
+enum BlockClaims {
+    private static let offset: UInt64 = 0x12_3000
+
+    static func examine(_ bytes: [UInt8]) {
+        var input = Input(bytes)
+        let choice = input.byte()
+        let layout: FioHeader.Layout = choice & 1 == 0 ? .l0 : .l1
+        let size = 512 << Int(choice >> 1 & 3)
+        let header = FioHeader(
+            layout: layout, length: UInt32(size), seed: 0x1234_5678_9abc_def1, offset: offset)
+        var block = made(header)
+        let right = block
+        if choice & 8 != 0 {
+            // Anything at all in its place.
+            for index in block.indices { block[index] = input.byte() }
+        } else if choice & 16 != 0 {
+            // The end of another write.
+            let other = made(
+                FioHeader(
+                    layout: layout, length: UInt32(size), seed: UInt64(input.byte()) << 8 | 1,
+                    offset: offset))
+            let start = input.number(below: size)
+            block.replaceSubrange(start..., with: other[start...])
+        }
+        while !input.isAtEnd { block[input.number(below: size)] = input.byte() }
+
+        block.withUnsafeBytes { bytes in
+            examine(bytes, .header(header), right: right)
+            examine(bytes, .place(offset: offset, length: UInt32(size)), right: right)
+        }
+    }
+
+    private static func examine(
+        _ block: UnsafeRawBufferPointer, _ expected: BlockCheck.Expectation, right: [UInt8]
+    ) {
+        let isRight = BlockCheck.isRight(block, expected)
+        let wrong = block.indices.filter { block[$0] != right[$0] }
+        if wrong.isEmpty { claim(isRight, "a block as it was written is called wrong") }
+        if expected.header != nil {
+            // Nothing but its header's checksum covers what says when and by whom.
+            let payload = (FioHeader.Layout.l1.payloadOffset)...
+            claim(
+                !isRight || !wrong.contains(where: payload.contains),
+                "called right with wrong bytes at \(wrong.prefix(8))")
+        }
+        guard !isRight else { return }
+        let mismatches = BlockCheck.diagnose(block, expected)
+        claim(!mismatches.isEmpty, "wrong, and nothing is said of it")
+        for mismatch in mismatches {
+            claim(
+                mismatch.offset >= expected.offset && mismatch.length > 0
+                    && mismatch.offset + mismatch.length
+                        <= expected.offset + UInt64(expected.length),
+                "\(mismatch) lies outside the block")
+        }
+        guard expected.header != nil else { return }
+        let told = mismatches.map { mismatch in
+            let start = Int(mismatch.offset - expected.offset)
+            return start..<start + Int(mismatch.length)
+        }
+        for index in wrong where !told.contains(where: { $0.contains(index) }) {
+            // Of a header that differs in provenance alone nothing is wrong.
+            claim(
+                index < FioHeader.Layout.l1.payloadOffset,
+                "byte \(index) is wrong and not among \(told)")
+        }
+    }
+
+    private static func made(_ header: FioHeader) -> [UInt8] {
+        var block = [UInt8](repeating: 0, count: Int(header.length))
+        block.withUnsafeMutableBytes { header.writeBlock($0) }
+        return block
+    }
+}

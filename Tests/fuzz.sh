@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+# libFuzzer over the parsers, so many seconds for each; what it learns stays in the
+# cache and is where it begins the next time. The last line counts the parsers.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+seconds=${1:-300}
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+echo "fuzz: building with libFuzzer and AddressSanitizer" >&2
+# Optimised, since it is the number of inputs that counts; with what @testable asks for. Of two
+# sanitizers in two options the compiler takes the last one alone, so it is told of both again.
+# The linker complains of each symbol of the sanitizer's; only a failure is news.
+if ! IOPMEM_FUZZ=1 swift build --quiet --configuration release --scratch-path .build-fuzz \
+    --product iopmem-fuzz --sanitize=fuzzer --sanitize=address \
+    -Xswiftc -sanitize=fuzzer,address -Xswiftc -enable-testing >"$log" 2>&1; then
+    grep -v 'Cannot export local symbol' "$log"
+    exit 1
+fi
+
+found=.cache/fuzz/found
+mkdir -p "$found"
+passed=0 failed=0
+for seeds in Tests/Fuzz/Seeds/*/; do
+    subject=$(basename "$seeds")
+    learnt=.cache/fuzz/$subject
+    mkdir -p "$learnt"
+    # swift-backtrace would wait for a process that libFuzzer has stopped. A trap is what a
+    # broken claim looks like, and libFuzzer says which input it was.
+    if SWIFT_BACKTRACE=enable=no IOPMEM_FUZZ=$subject .build-fuzz/release/iopmem-fuzz \
+        -max_total_time="$seconds" -max_len=2048 -timeout=10 -print_final_stats=1 \
+        -artifact_prefix="$found/$subject-" "$learnt" "$seeds" >"$log" 2>&1; then
+        runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+        reached=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)
+        echo "fuzz: $subject holds: ${runs:-no} inputs, $reached edges"
+        # No input at all would prove nothing.
+        if [ "${runs:-0}" -gt 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+    else
+        grep -aE 'Fatal error|ERROR|SUMMARY|Test unit written|Base64' "$log"
+        echo "fuzz: $subject is broken by an input, kept in $found" >&2
+        failed=$((failed + 1))
+    fi
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
