@@ -47,6 +47,14 @@ if [ -z "${1-}" ]; then
     say "unit tests"
     stdbuf -oL swift test --skip-build --skip ScenarioTests 2>&1 | tee "$log/unit"
     count "$log/unit" "the unit tests" "${PIPESTATUS[0]}"
+
+    say "fuzzing the parsers, for seconds; make fuzz takes minutes"
+    Tests/fuzz.sh 10 >"$log/fuzz"
+    grep -v ' passed, ' "$log/fuzz"
+    counts=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log/fuzz")
+    # Without a count it was not even built.
+    read -r held broken <<<"${counts:-0 1}"
+    passed=$((passed + held)) failed=$((failed + broken))
 else
     export IOPMEM_KERNELS=$1
 fi
