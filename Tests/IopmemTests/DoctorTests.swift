@@ -83,6 +83,35 @@ struct DoctorTests {
         #expect(try status("signing", host) == .ok)
     }
 
+    @Test("where only signed modules are loaded, one that is not signed is a problem")
+    func signature() throws {
+        let host = try SimulatedHost()
+        try host.tree.write("none [integrity] confidentiality", to: "/sys/kernel/security/lockdown")
+        try host.tree.write("6.12", to: "/proc/sys/kernel/osrelease")
+        let module = "updates/dkms/iopmem.ko"
+        try host.tree.write(
+            "kernel/fs/ext4.ko: kernel/fs/jbd2.ko\n\(module):", to: "/lib/modules/6.12/modules.dep")
+        func signing() throws -> Check? {
+            try Doctor(host).examine([]).first { $0.id == "signing" }
+        }
+        // Listed, and not to be read.
+        #expect(try signing()?.status == .warning)
+        try host.tree.write("\u{7f}ELF and what follows", to: "/lib/modules/6.12/\(module)")
+        let unsigned = try #require(try signing())
+        #expect(unsigned.status == .problem)
+        #expect(unsigned.remedy?.contains("mokutil --import KEY.der") == true)
+        try host.tree.write(
+            "\u{7f}ELF~Module signature appended~", to: "/lib/modules/6.12/\(module)")
+        try host.tree.write("key", to: "/var/lib/dkms/mok.pub")
+        let signed = try #require(try signing())
+        #expect(signed.status == .warning)
+        #expect(signed.finding.contains("iopmem is signed"))
+        #expect(signed.remedy?.contains("mokutil --import /var/lib/dkms/mok.pub") == true)
+        // Compressed, as in Debian 13, nobody looks into it.
+        try host.tree.write("\(module).xz:", to: "/lib/modules/6.12/modules.dep")
+        #expect(try signing()?.status == .warning)
+    }
+
     @Test("missing kernel options are problems, an unreadable configuration is unknown")
     func kernelOptions() throws {
         let host = try SimulatedHost()

@@ -17,10 +17,11 @@ struct InstalledSystem: Sendable {
     let kernel: String
 
     /// What a bare Debian lacks, with what our packages depend on, since nothing is downloaded when
-    /// they are installed. The headers' package brings a compiler, which DKMS wants.
+    /// they are installed. The headers' package brings a compiler, which DKMS wants; with openssl it
+    /// signs what it builds.
     private static let packages = [
-        "dbus", "dkms", "e2fsprogs", "initramfs-tools", "kmod", "libpci3", "systemd-sysv", "udev",
-        "zstd",
+        "dbus", "dkms", "e2fsprogs", "initramfs-tools", "kmod", "libpci3", "openssl",
+        "systemd-sysv", "udev", "zstd",
     ]
     /// GiB of the disk; the image is sparse.
     private static let size = 3
@@ -97,9 +98,13 @@ struct InstalledSystem: Sendable {
     private static func base(_ kernel: KernelPackages, from archive: Archive) async throws
         -> FilePath
     {
-        let all = packages + ["linux-image-", "linux-headers-"].map { $0 + kernel.release }
+        let codename = archive.release.codename
+        var all = packages + ["linux-image-", "linux-headers-"].map { $0 + kernel.release }
+        // A kernel of the backports wants what goes with it from there, and apt takes nothing from
+        // there that it is not told to.
+        if kernel.version.contains("~bpo") { all.append("linux-base/\(codename)-backports") }
         return try await DebianRoot.prepare(
-            archive, "installed-\(archive.release.codename)", packages: all,
+            archive, "installed-\(codename)", packages: all,
             versions: [kernel.version], variant: "minbase", to: "install our packages in")
     }
 

@@ -61,18 +61,14 @@ public struct Doctor {
             let version = root.optionalText("/sys/module/\(DriverFacts.name)/version")
             return Check("module", .ok, DriverFacts.name, "loaded, version \(version ?? "unknown")")
         }
-        let release = root.optionalText("/proc/sys/kernel/osrelease") ?? ""
-        guard let index = root.optionalText("/lib/modules/\(release)/modules.dep") else {
+        guard let installed = ModuleFile.installed(root: root) else {
             return Check(
                 "module", .unknown, DriverFacts.name,
                 "not loaded, and the kernel's list of modules cannot be read",
                 remedy: "modprobe \(DriverFacts.name)")
         }
-        let isInstalled = index.split(separator: "\n").contains { line in
-            let path = line.prefix { $0 != ":" }
-            return path.split(separator: "/").last?.hasPrefix("\(DriverFacts.name).ko") == true
-        }
-        return isInstalled
+        let release = root.optionalText("/proc/sys/kernel/osrelease") ?? ""
+        return installed.path != nil
             ? Check("module", .ok, DriverFacts.name, "installed; bind loads it")
             : Check(
                 "module", isNeeded ? .problem : .warning, DriverFacts.name,
@@ -128,10 +124,28 @@ public struct Doctor {
         guard isStrict, !root.exists("/sys/module/\(DriverFacts.name)") else {
             return Check("signing", .ok, "kernel", facts.joined(separator: ", "))
         }
-        return Check(
-            "signing", .warning, "kernel",
-            facts.joined(separator: ", ") + ": only signed modules are loaded",
-            remedy: "sign iopmem.ko with a key that the machine knows (mokutil --import)")
+        let rule = facts.joined(separator: ", ") + ": only signed modules are loaded"
+        let dkmsKey = "/var/lib/dkms/mok.pub"
+        let enrol =
+            "mokutil --import "
+            + (root.exists(dkmsKey) ? dkmsKey : "KEY.der") + ", then restart and confirm it"
+        switch ModuleFile.installed(root: root)?.isSigned(root: root) {
+        case true?:
+            return Check(
+                "signing", .warning, "kernel",
+                rule + "; \(DriverFacts.name) is signed, and whether the kernel knows the key only"
+                    + " loading it tells",
+                remedy: "modprobe \(DriverFacts.name); if it is refused: \(enrol)")
+        case false?:
+            return Check(
+                "signing", .problem, "kernel", rule + ", and \(DriverFacts.name) is not signed",
+                remedy: "install openssl and build it again, which signs it: dkms install --force"
+                    + " \(DriverFacts.name)/VERSION; then \(enrol)")
+        case nil:
+            return Check(
+                "signing", .warning, "kernel", rule,
+                remedy: "sign \(DriverFacts.name).ko with a key that the machine knows: \(enrol)")
+        }
     }
 
     private func kernelOptions() -> [Check] {
