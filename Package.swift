@@ -51,7 +51,10 @@ let package = Package(
         .systemLibrary(name: "CLibPCI", pkgConfig: "libpci", providers: [.apt(["libpci-dev"])]),
         .systemLibrary(name: "CLibUdev", pkgConfig: "libudev", providers: [.apt(["libudev-dev"])]),
         .systemLibrary(name: "CLibBlkid", pkgConfig: "blkid", providers: [.apt(["libblkid-dev"])]),
-        .target(name: "CChecksum"),
+        // fio's checksums; libcrypto and libxxhash are called from C alone.
+        .target(
+            name: "CChecksum",
+            linkerSettings: [.linkedLibrary("crypto"), .linkedLibrary("xxhash")]),
         .target(name: "CMemory"),
 
         .target(

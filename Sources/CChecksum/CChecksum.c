@@ -5,6 +5,32 @@
 // eight bytes can be folded in at once.
 static uint32_t table[8][256];
 static bool hardware;
+// The same for fio's crc32, which shifts the other way, and for its crc64.
+static uint32_t table32[8][256];
+static uint64_t table64[8][256];
+
+static void prepare_fio(void)
+{
+	for (unsigned b = 0; b < 256; b++) {
+		uint32_t state = (uint32_t)b << 24;
+		uint64_t wide = b;
+
+		for (int bit = 0; bit < 8; bit++) {
+			state = (state << 1) ^ (state >> 31 ? 0x04c11db7u : 0);
+			wide = (wide >> 1) ^ (wide & 1 ? 0x95ac9329ac4bc9b5u : 0);
+		}
+		table32[0][b] = state;
+		table64[0][b] = wide;
+	}
+	for (int k = 1; k < 8; k++)
+		for (unsigned b = 0; b < 256; b++) {
+			uint32_t state = table32[k - 1][b];
+			uint64_t wide = table64[k - 1][b];
+
+			table32[k][b] = (state << 8) ^ table32[0][state >> 24];
+			table64[k][b] = (wide >> 8) ^ table64[0][wide & 0xff];
+		}
+}
 
 __attribute__((constructor)) static void prepare(void)
 {
@@ -18,6 +44,7 @@ __attribute__((constructor)) static void prepare(void)
 	for (int k = 1; k < 8; k++)
 		for (unsigned b = 0; b < 256; b++)
 			table[k][b] = (table[k - 1][b] >> 8) ^ table[0][table[k - 1][b] & 0xff];
+	prepare_fio();
 #if defined(__x86_64__)
 	__builtin_cpu_init();
 	hardware = __builtin_cpu_supports("sse4.2");
@@ -43,5 +70,41 @@ uint32_t iopmem_crc32c_portable(uint32_t state, const void *data, size_t n)
 	}
 	for (; n; n--, p++)
 		state = (state >> 8) ^ table[0][(state ^ *p) & 0xff];
+	return state;
+}
+
+uint32_t iopmem_crc32_fio(const void *data, size_t n)
+{
+	const unsigned char *p = data;
+	uint32_t state = 0;
+
+	for (; n >= 8; n -= 8, p += 8) {
+		uint32_t high = state ^ ((uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
+					 (uint32_t)p[2] << 8 | (uint32_t)p[3]);
+
+		state = table32[7][high >> 24] ^ table32[6][high >> 16 & 0xff] ^
+			table32[5][high >> 8 & 0xff] ^ table32[4][high & 0xff] ^
+			table32[3][p[4]] ^ table32[2][p[5]] ^ table32[1][p[6]] ^ table32[0][p[7]];
+	}
+	for (; n; n--, p++)
+		state = (state << 8) ^ table32[0][(state >> 24) ^ *p];
+	return state;
+}
+
+uint64_t iopmem_crc64_fio(const void *data, size_t n)
+{
+	const unsigned char *p = data;
+	uint64_t state = 0, word;
+
+	for (; n >= 8; n -= 8, p += 8) {
+		memcpy(&word, p, sizeof(word));
+		word ^= state;
+		state = table64[7][word & 0xff] ^ table64[6][word >> 8 & 0xff] ^
+			table64[5][word >> 16 & 0xff] ^ table64[4][word >> 24 & 0xff] ^
+			table64[3][word >> 32 & 0xff] ^ table64[2][word >> 40 & 0xff] ^
+			table64[1][word >> 48 & 0xff] ^ table64[0][word >> 56];
+	}
+	for (; n; n--, p++)
+		state = (state >> 8) ^ table64[0][(state ^ *p) & 0xff];
 	return state;
 }

@@ -4,14 +4,20 @@
 /// No block that differs from what was written is called right, and what is said of it lies in it.
 enum BlockClaims {
     private static let offset: UInt64 = 0x12_3000
+    private static let pattern = try? FillPattern("0xdeadbeef%o\"x\"")
 
     static func examine(_ bytes: [UInt8]) {
         var input = Input(bytes)
         let choice = input.byte()
         let layout: FioHeader.Layout = choice & 1 == 0 ? .l0 : .l1
         let size = 512 << Int(choice >> 1 & 3)
-        let header = FioHeader(
-            layout: layout, length: UInt32(size), seed: 0x1234_5678_9abc_def1, offset: offset)
+        let methods = VerifyMethod.allCases
+        let method = methods[Int(input.byte()) % methods.count]
+        var header = FioHeader(
+            layout: layout, method: method, length: UInt32(size), seed: 0x1234_5678_9abc_def1,
+            offset: offset)
+        header.position = UInt64(choice >> 6) * UInt64(size)
+        if choice & 32 != 0 || !method.hasHeader { header.pattern = pattern }
         var block = made(header)
         let right = block
         if choice & 8 != 0 {
@@ -21,8 +27,8 @@ enum BlockClaims {
             // The end of another write.
             let other = made(
                 FioHeader(
-                    layout: layout, length: UInt32(size), seed: UInt64(input.byte()) << 8 | 1,
-                    offset: offset))
+                    layout: layout, method: method, length: UInt32(size),
+                    seed: UInt64(input.byte()) << 8 | 1, offset: offset, pattern: header.pattern))
             let start = input.number(below: size)
             block.replaceSubrange(start..., with: other[start...])
         }
@@ -30,6 +36,7 @@ enum BlockClaims {
 
         block.withUnsafeBytes { bytes in
             examine(bytes, .header(header), right: right)
+            guard method.hasHeader else { return }
             examine(bytes, .place(offset: offset, length: UInt32(size)), right: right)
         }
     }
@@ -40,9 +47,10 @@ enum BlockClaims {
         let isRight = BlockCheck.isRight(block, expected)
         let wrong = block.indices.filter { block[$0] != right[$0] }
         if wrong.isEmpty { claim(isRight, "a block as it was written is called wrong") }
-        if expected.header != nil {
-            // Nothing but its header's checksum covers what says when and by whom.
-            let payload = (FioHeader.Layout.l1.payloadOffset)...
+        if let known = expected.header {
+            // Nothing but its header's checksum covers what says when and by whom; a pattern of
+            // another write is the same.
+            let payload = known.dataOffset...
             claim(
                 !isRight || !wrong.contains(where: payload.contains),
                 "called right with wrong bytes at \(wrong.prefix(8))")
@@ -57,7 +65,7 @@ enum BlockClaims {
                         <= expected.offset + UInt64(expected.length),
                 "\(mismatch) lies outside the block")
         }
-        guard expected.header != nil else { return }
+        guard let known = expected.header else { return }
         let told = mismatches.map { mismatch in
             let start = Int(mismatch.offset - expected.offset)
             return start..<start + Int(mismatch.length)
@@ -65,7 +73,7 @@ enum BlockClaims {
         for index in wrong where !told.contains(where: { $0.contains(index) }) {
             // Of a header that differs in provenance alone nothing is wrong.
             claim(
-                index < FioHeader.Layout.l1.payloadOffset,
+                index < known.dataOffset,
                 "byte \(index) is wrong and not among \(told)")
         }
     }

@@ -20,7 +20,10 @@ struct VerifyCommandTests {
         "what is not there, or makes no sense, is wrong usage and never ignored",
         arguments: [
             "--iodepth 4", "--numjobs 2", "--runtime 5", "--job a.fio", "--report a.html",
-            "--ioengine io_uring", "--ioengine libaio", "--verify md5", "--rw trim", "--bs 0",
+            "--ioengine io_uring", "--ioengine libaio", "--verify sha3-256", "--verify pattern",
+            "--verify-interval 100",
+            "--verify-offset 8", "--verify-pattern abc", "--fio-release 3.40", "--rw trim",
+            "--bs 0",
             "--bs 100", "--bs 4k5", "--bs 1G", "--direct 2", "--loops 0", "--size 0",
             "--size 10000", "--offset 7", "--randseed x", "--peer-write",
             "--ioengine mmap --direct 1",

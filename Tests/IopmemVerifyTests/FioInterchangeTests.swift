@@ -17,11 +17,11 @@ struct FioInterchangeTests {
             SystemRoot.machine.exists(Self.fio), "fio is needed: apt-get install fio")
     }
 
-    private func fio(_ arguments: [String]) throws -> Program.Outcome {
+    private func fio(_ arguments: [String], verify: String = "crc32c") throws -> Program.Outcome {
         try Program.run(
             Self.fio,
             [
-                "--name=v", "--filename=\(scratch.path("file"))", "--verify=crc32c",
+                "--name=v", "--filename=\(scratch.path("file"))", "--verify=\(verify)",
                 "--verify_fatal=1", "--verify_state_save=0",
             ] + arguments)
     }
@@ -104,18 +104,119 @@ struct FioInterchangeTests {
     }
 
     @Test("another verify type of fio's is named, not called wrong data")
-    func md5() throws {
-        let outcome = try Program.run(
-            Self.fio,
-            [
-                "--name=v", "--filename=\(scratch.path("file"))", "--verify=md5", "--rw=write",
-                "--bs=4096", "--size=65536", "--do_verify=0", "--verify_state_save=0",
-            ])
+    func unknownType() throws {
+        let outcome = try fio(
+            ["--rw=write", "--bs=4096", "--size=65536", "--do_verify=0"], verify: "sha3-256")
         try #require(outcome.status == 0, "\(outcome.complaint)")
         #expect {
             try run(Workload(pattern: .read, size: 65_536))
         } throws: {
             ($0 as? IopmemError)?.code == .unsupported
+        }
+    }
+
+    /// fio's options that say how blocks are made, and the same in ours.
+    struct Format: Sendable, CustomTestStringConvertible {
+        var verify: VerifyMethod
+        var blockSize = 4096
+        var interval: Int?
+        var headerOffset = 0
+        var pattern: String?
+
+        var testDescription: String { options.joined(separator: " ") }
+
+        var options: [String] {
+            ["--bs=\(blockSize)"] + (interval.map { ["--verify_interval=\($0)"] } ?? [])
+                + (headerOffset > 0 ? ["--verify_offset=\(headerOffset)"] : [])
+                + (pattern.map { ["--verify_pattern=\($0)"] } ?? [])
+        }
+
+        func workload(_ pattern: Workload.Pattern, size: UInt64) throws -> Workload {
+            Workload(
+                pattern: pattern, blockSize: blockSize, offset: 8192, size: size,
+                format: BlockFormat(
+                    method: verify, interval: interval, headerOffset: headerOffset,
+                    pattern: try self.pattern.map { try FillPattern($0) }))
+        }
+
+        static let all =
+            VerifyMethod.allCases.filter { $0 != .pattern }.flatMap { method in
+                [
+                    Format(verify: method),
+                    Format(verify: method, blockSize: 8192, interval: 1024, headerOffset: 520),
+                ]
+            } + [
+                Format(verify: .crc32c, blockSize: 65_536, interval: 512),
+                Format(verify: .crc32c, interval: 4096, headerOffset: 44),
+                Format(verify: .crc32c, headerOffset: 4052),
+                Format(verify: .crc32c, pattern: "0xdeadbeef"),
+                Format(verify: .sha512, interval: 512, pattern: "%o"),
+                Format(verify: .pattern, pattern: "0xdeadbee"),
+                Format(verify: .pattern, pattern: "%o"),
+                Format(verify: .pattern, blockSize: 65_536, pattern: #"-100xab"1"%o"2""#),
+                Format(verify: .pattern, pattern: "1025"),
+            ]
+    }
+
+    @Test("what we write in any of fio's formats passes fio --verify_only", arguments: Format.all)
+    func weWrite(format: Format) throws {
+        let size = UInt64(format.blockSize) * 16
+        let result = try run(try format.workload(.randwrite, size: size))
+        #expect(result.blocksVerified == size / UInt64(format.interval ?? format.blockSize))
+        let command =
+            format.options + ["--rw=read", "--verify_only", "--offset=8192", "--size=\(size)"]
+        let good = try fio(command, verify: format.verify.rawValue)
+        #expect(good.status == 0, "\(good.complaint)")
+        try scratch.damage("file", at: 8192 + size - 1) { $0[0] ^= 1 }
+        #expect(try fio(command, verify: format.verify.rawValue).status != 0)
+    }
+
+    @Test("what fio writes in any of its formats passes ours", arguments: Format.all)
+    func fioWrites(format: Format) throws {
+        let size = UInt64(format.blockSize) * 16
+        let outcome = try fio(
+            format.options
+                + ["--rw=randwrite", "--offset=8192", "--size=\(size)", "--do_verify=0"],
+            verify: format.verify.rawValue)
+        try #require(outcome.status == 0, "\(outcome.complaint)")
+        let workload = try format.workload(.read, size: size)
+        let result = try run(workload)
+        let count = size / UInt64(format.interval ?? format.blockSize)
+        #expect(result.blocksVerified == count)
+        #expect(result.mismatches == [])
+
+        // One wrong bit in the data and one in the header, wherever that is.
+        let places = [8192 + size - 1, 8192 + UInt64(format.headerOffset) + 20]
+        for place in places { try scratch.damage("file", at: place) { $0[0] ^= 1 } }
+        let damaged = try run(workload)
+        #expect(damaged.blocksVerified + damaged.blocksBad == count)
+        #expect(damaged.blocksBad == 2)
+        #expect(damaged.mismatches.map(\.kind) == [.bitflip, .bitflip])
+        #expect(Set(damaged.mismatches.map(\.offset)) == Set(places))
+    }
+
+    @Test("each header says its method, which needs no option, and a wrong option is refused")
+    func methodOfHeader() throws {
+        let outcome = try fio(
+            ["--rw=write", "--bs=4096", "--size=65536", "--do_verify=0"], verify: "md5")
+        try #require(outcome.status == 0, "\(outcome.complaint)")
+        #expect(try run(Workload(pattern: .read, size: 65_536)).blocksVerified == 16)
+        #expect {
+            try run(
+                Workload(
+                    pattern: .read, size: 65_536, format: BlockFormat(method: .sha256)))
+        } throws: {
+            ($0 as? IopmemError)?.message.contains("md5, not sha256") == true
+        }
+        // Written with a header in each KiB, read without: told what to say.
+        let intervals = try fio([
+            "--rw=write", "--bs=4096", "--verify_interval=1024", "--size=65536", "--do_verify=0",
+        ])
+        try #require(intervals.status == 0, "\(intervals.complaint)")
+        #expect {
+            try run(Workload(pattern: .read, size: 65_536))
+        } throws: {
+            ($0 as? IopmemError)?.remedy?.contains("--verify-interval 1K") == true
         }
     }
 }

@@ -42,6 +42,66 @@ struct VerifyRunTests {
     }
 
     @Test(
+        "every release's blocks are read without being told whose they are",
+        arguments: FioRelease.allCases, VerifyMethod.allCases.filter { $0 != .pattern })
+    func releases(release: FioRelease, method: VerifyMethod) throws {
+        for (interval, headerOffset) in [(nil, 0), (1024, 0), (1024, 600)] as [(Int?, Int)] {
+            let format = BlockFormat(
+                method: method, release: release, interval: interval, headerOffset: headerOffset)
+            let size: UInt64 = 64 * 1024
+            let written = try run(
+                Workload(pattern: .randwrite, blockSize: 4096, size: size, format: format))
+            let count = size / UInt64(interval ?? 4096)
+            #expect(written.blocksVerified == count)
+            let reading = Workload(
+                pattern: .read, blockSize: 4096, size: size,
+                format: BlockFormat(interval: interval, headerOffset: headerOffset))
+            #expect(try run(reading).blocksVerified == count)
+            // The first byte of data, one in the middle and the last one.
+            for offset in [300, 33_333, size - 1] {
+                try scratch.damage("file", at: offset) { $0[0] ^= 0x10 }
+                let result = try run(reading)
+                #expect(result.blocksBad == 1)
+                #expect(result.mismatches.map(\.offset) == [offset])
+                #expect(result.mismatches.map(\.kind) == [.bitflip])
+                try scratch.damage("file", at: offset) { $0[0] ^= 0x10 }
+            }
+        }
+    }
+
+    @Test(
+        "options that contradict each other are refused, with what would do",
+        arguments: [
+            (BlockFormat(method: .pattern), "--verify-pattern"),
+            (BlockFormat(interval: 100), "multiple of 512"),
+            (BlockFormat(interval: 8192), "does not divide"),
+            (BlockFormat(interval: 1536), "does not divide"),
+            (BlockFormat(headerOffset: 8), "between 44 and 4052"),
+            (BlockFormat(method: .sha512, interval: 512, headerOffset: 400), "between 168 and 344"),
+            (BlockFormat(headerOffset: -1), "less than 0"),
+        ] as [(BlockFormat, String)])
+    func contradictions(format: BlockFormat, words: String) {
+        #expect {
+            try Workload(size: 65_536, format: format).validate()
+        } throws: { error in
+            let error = error as? IopmemError
+            let text = "\(error?.message ?? "") \(error?.remedy ?? "")"
+            return error?.code == .usage && text.contains(words)
+        }
+    }
+
+    @Test(
+        "a pattern that cannot be read is refused, and says from where on",
+        arguments: ["", "%x", "0x", "\"open", "abc", "12345678901", "--1", "0xffzz"])
+    func patterns(text: String) {
+        #expect {
+            _ = try FillPattern(text)
+        } throws: {
+            ($0 as? IopmemError)?.code == .usage
+        }
+    }
+
+    @Test(
         "what one engine wrote the other one verifies, in either order",
         arguments: Workload.EngineName.allCases)
     func crossed(engine: Workload.EngineName) throws {

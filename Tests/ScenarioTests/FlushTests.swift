@@ -163,6 +163,9 @@ struct FlushTests {
             fallocate -l 64K /run/cmb/file
             iopmem-guest sync fdatasync /run/cmb/file 16
             sync
+            # What the journal holds is written to its place when the kernel thinks it time, which
+            # is nobody's sync.
+            echo 0 >/proc/sys/vm/dirty_writeback_centisecs
             """)
         let count = 3
         for way in FlushCheck.Way.onFiles {
@@ -182,7 +185,11 @@ struct FlushTests {
                     description: "\(way): the last thing that QEMU saw is \(accesses.suffix(3))")
             }
         }
-        try await machine.guest.run("umount /run/cmb && iopmemctl unbind \(cmb.address)")
+        try await machine.guest.run(
+            """
+            echo 500 >/proc/sys/vm/dirty_writeback_centisecs
+            umount /run/cmb && iopmemctl unbind \(cmb.address)
+            """)
     }
 
     /// A device that ignores what is written to it must not be believed.

@@ -40,7 +40,8 @@ struct RaceTests {
                     # The card may be off the bus, and a race with rescan may leave it so.
                     echo 1 >/sys/bus/pci/rescan
                     [ -e /sys/module/iopmem ] || modprobe iopmem
-                    udevadm settle
+                    # Thousands of events, of which udev makes a few in a second in a slow kernel.
+                    udevadm settle --timeout=900
                     if grep /run/race /proc/mounts; then exit 1; fi
                     cd /sys/bus/pci/devices/\(card)
                     if [ -e driver ]; then echo \(card) >driver/unbind; fi
@@ -50,7 +51,7 @@ struct RaceTests {
                     rmmod iopmem
                     if grep iopmem /proc/devices /proc/misc; then exit 1; fi
                     modprobe iopmem
-                    """)
+                    """, within: 1000)
                 let again = try await machine.create(on: "card0", "--size max --force --yes")
                 try await guest.run(
                     "fio --name=again --filename=\(again.path) --rw=write --bs=64k --size=8M"

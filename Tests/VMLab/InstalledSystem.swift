@@ -20,8 +20,8 @@ struct InstalledSystem: Sendable {
     /// they are installed. The headers' package brings a compiler, which DKMS wants; with openssl it
     /// signs what it builds.
     private static let packages = [
-        "dbus", "dkms", "e2fsprogs", "initramfs-tools", "kmod", "libpci3", "openssl",
-        "systemd-sysv", "udev", "zstd",
+        "dbus", "dkms", "e2fsprogs", "initramfs-tools", "kmod", "libpci3", "libxxhash0",
+        "openssl", "systemd-sysv", "udev", "zstd",
     ]
     /// GiB of the disk; the image is sparse.
     private static let size = 3

@@ -12,7 +12,7 @@ venv=$cache/venv
 log=$cache/bootstrap.log
 
 # What the Swift packages link with.
-packages="pkg-config libpci-dev libudev-dev libblkid-dev"
+packages="pkg-config libpci-dev libudev-dev libblkid-dev libssl-dev libxxhash-dev"
 # What boots the machine; file, binutils and busybox-static serve virtme-ng.
 packages="$packages qemu-system-x86 qemu-utils python3 python3-venv file binutils busybox-static"
 # What makes build roots and unpacks kernels.

@@ -48,4 +48,33 @@ static inline uint32_t iopmem_crc32c(uint32_t state, const void *data, size_t n)
 	return iopmem_crc32c_portable(state, data, n);
 }
 
+/// fio's crc32 (crc/crc32.c): polynomial 0x04C11DB7, the highest bit first, from 0, not inverted.
+uint32_t iopmem_crc32_fio(const void *data, size_t n);
+
+/// fio's crc64 (crc/crc64.c): polynomial 0x95AC9329AC4BC9B5 as a reflected one, from 0, not inverted.
+uint64_t iopmem_crc64_fio(const void *data, size_t n);
+
+/// RFC 1321, 16 bytes.
+void iopmem_md5(const void *data, size_t n, void *digest);
+
+/// SHA-1 as fio stores it (crc/sha1.c): five words of 32 bits, little endian where the standard has
+/// big endian. 20 bytes.
+void iopmem_sha1_fio(const void *data, size_t n, void *digest);
+
+/// What fio calls sha256 (crc/sha256.c), 64 bytes: SHA-256's compression over a message whose length
+/// stands at its end in little endian; of each of the eight words of the state the lowest byte, and
+/// then the rest of the last block, padding and length included.
+void iopmem_sha256_fio(const void *data, size_t n, void *digest);
+
+/// SHA-512 as fio stores it from 3.39 on (crc/sha512.c), 128 bytes: 64 of the digest, and then the
+/// second half of the last block, padding and length included.
+void iopmem_sha512_fio(const void *data, size_t n, void *digest);
+
+/// What fio before 3.39 stores in its place, since it never finished the computation: 128 bytes of
+/// the data themselves, the first ones, under those behind the last whole 128.
+void iopmem_sha512_unfinished_fio(const void *data, size_t n, void *digest);
+
+/// XXH32 with fio's seed, 1 (verify.c, fill_xxhash()).
+uint32_t iopmem_xxhash_fio(const void *data, size_t n);
+
 #endif

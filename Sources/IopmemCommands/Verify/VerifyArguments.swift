@@ -9,15 +9,21 @@ enum Switch: String, ExpressibleByArgument, CaseIterable {
     case on = "1"
 }
 
-/// fio's `verify`, as far as it is here.
-enum Checksum: String, ExpressibleByArgument, CaseIterable {
-    case crc32c
-}
-
 extension Workload.Pattern: ExpressibleByArgument {
     static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
 }
 
 extension Workload.EngineName: ExpressibleByArgument {
+    static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
+}
+
+extension VerifyMethod: ExpressibleByArgument {
+    /// Those with a header.
+    static var names: String {
+        allCases.filter { $0 != .pattern }.map(\.rawValue).joined(separator: ", ")
+    }
+}
+
+extension FioRelease: ExpressibleByArgument {
     static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
 }

@@ -54,8 +54,37 @@ public struct Verify: IopmemCommand {
             """)
     var direct: Switch?
 
-    @Option(help: "Checksum in the headers: crc32c.")
-    var verify: Checksum = .crc32c
+    @Option(
+        help: """
+            What stands behind each header: \(VerifyMethod.names); pattern: no header, only \
+            --verify-pattern. (default: crc32c; where nothing is written, what each header says)
+            """)
+    var verify: VerifyMethod?
+
+    @Option(
+        name: [.customLong("verify-interval"), .customLong("verify_interval")],
+        help: "A header in each so many bytes of a block, a multiple of 512. (default: --bs)")
+    var verifyInterval: Size?
+
+    @Option(
+        name: [.customLong("verify-offset"), .customLong("verify_offset")],
+        help: "Where in its block the header is, in bytes.")
+    var verifyOffset: Size = Size(0)
+
+    @Option(
+        name: [.customLong("verify-pattern"), .customLong("verify_pattern")],
+        help: """
+            Fill blocks with this in place of random data: 0xdeadbeef, "text", a number, %o for the \
+            block's offset, or several in a row.
+            """)
+    var verifyPattern: String?
+
+    @Option(
+        help: """
+            Whose blocks to write: \(FioRelease.names), each with those after it; what is read may be \
+            of any. Before 3.39 fio keeps no digest with sha512; this tool compares all of the data.
+            """)
+    var fioRelease: FioRelease = .v3_3
 
     @Flag(
         name: [.customLong("verify-only"), .customLong("verify_only")],
@@ -100,10 +129,15 @@ public struct Verify: IopmemCommand {
 
     /// Plans, asks, runs, shows.
     public func run(in context: Context) throws(IopmemError) {
-        let verification = try Verification(target, request, on: context.host)
+        let verification = try Verification(target, try request(), on: context.host)
         try verification.checkOverwrite(force: change.force)
         guard !change.dryRun else { return describe(verification, context.console) }
         try confirm(verification, context.console)
+        if verification.plan.writes, verify == .sha512, !fioRelease.isSHA512Finished {
+            context.console.note(
+                "fio before 3.39 has no digest in what it calls sha512; this tool compares the data"
+                    + " themselves, and --fio-release 3.39 writes a digest")
+        }
 
         let progress = ProgressLine(isQuiet: context.console.isQuiet)
         let report = try verification.run(
@@ -123,11 +157,16 @@ public struct Verify: IopmemCommand {
         if let error = report.error { throw error }
     }
 
-    private var request: Verification.Request {
+    private func request() throws(IopmemError) -> Verification.Request {
+        var format = BlockFormat(
+            method: verify, release: fioRelease,
+            interval: verifyInterval.map { Int(clamping: $0.bytes) },
+            headerOffset: Int(clamping: verifyOffset.bytes))
+        if let verifyPattern { format.pattern = try FillPattern(verifyPattern) }
         let workload = Workload(
             pattern: rw ?? (verifyOnly ? .read : .write), blockSize: Int(clamping: bs.bytes),
             offset: offset.bytes, size: size?.bytes ?? 0, engine: ioengine,
-            verifyOnly: verifyOnly, randseed: randseed, loops: loops)
+            verifyOnly: verifyOnly, randseed: randseed, format: format, loops: loops)
         return Verification.Request(
             workload: workload, direct: direct.map { $0 == .on }, peers: peers,
             peerWrite: peerWrite)

@@ -11,10 +11,8 @@ public struct FioHeader: Sendable, Equatable {
         /// fio 3.41 and later.
         case l1 = "L1"
 
-        /// Bytes of the header proper; the data's checksum follows it.
+        /// Bytes of the header proper; the data's digest follows it.
         public var size: Int { self == .l0 ? 40 : 48 }
-        /// Where the payload that the checksum covers begins.
-        public var payloadOffset: Int { size + 4 }
         /// Where the header's own checksum is; it covers the bytes before it.
         var checksumOffset: Int { size - 4 }
         /// The bytes that say when and by whom the block was written. Nothing
@@ -23,11 +21,14 @@ public struct FioHeader: Sendable, Equatable {
     }
 
     static let magic: UInt16 = 0xacca
-    static let crc32cType: UInt8 = 5
+    /// So many bytes at the start of a block are no data, whoever wrote it.
+    static let maximumDataOffset = Layout.l1.size + VerifyMethod.maximumDigestSize
     private static let l1Version: UInt8 = 0x81
 
     /// Which layout it has, or gets.
     public var layout: Layout
+    /// What says whether the data are right.
+    public var method: VerifyMethod = .crc32c
     /// Bytes of the block, header included.
     public var length: UInt32
     /// From which the payload can be made again.
@@ -42,6 +43,18 @@ public struct FioHeader: Sendable, Equatable {
     public var thread: UInt16 = 1
     /// How many blocks the job had written before; L0 keeps 16 bits.
     public var number: UInt64 = 0
+    /// Where the block begins in the I/O that wrote it, in bytes: with `verify_interval` an I/O has
+    /// several blocks. Not on the device.
+    public var position: UInt64 = 0
+    /// What fills the block; nil for what is made from the seed. Not on the device.
+    public var pattern: FillPattern?
+    /// Whose digest is written; what is read may be of any. Not on the device.
+    var release = FioRelease.v3_3
+
+    /// Where the data begin that the digest covers.
+    var dataOffset: Int { method.hasHeader ? layout.size + method.digestSize : 0 }
+    /// The seed of this block's data: those of an I/O go on from block to block.
+    var payloadSeed: UInt64 { Payload.advance(seed, by: position) }
 
     /// What is wrong with bytes that should be a header.
     enum Damage: Error, Equatable {
@@ -51,21 +64,33 @@ public struct FioHeader: Sendable, Equatable {
         case checksum
     }
 
+    /// What the first four bytes say: the layout, and the verify type, known or not.
+    private static func marks(of block: UnsafeRawBufferPointer) -> (Layout, UInt8)? {
+        guard block.loadUnaligned(as: UInt16.self) == magic else { return nil }
+        // L0 has a 16-bit verify type at 2, L1 its version there and the type at 3.
+        if block[2] == l1Version { return (.l1, block[3]) }
+        return block[3] == 0 ? (.l0, block[2]) : nil
+    }
+
+    /// Bytes of what seems to be a header with its digest, whose checksum nobody has looked at.
+    static func kind(of block: UnsafeRawBufferPointer) -> (method: VerifyMethod, size: Int)? {
+        guard let (layout, type) = marks(of: block), let method = VerifyMethod(number: type) else {
+            return nil
+        }
+        return (method, layout.size + method.digestSize)
+    }
+
     /// Reads a header and checks it against itself.
     init(_ block: UnsafeRawBufferPointer) throws(Damage) {
-        guard block.count >= Layout.l1.payloadOffset,
-            block.loadUnaligned(as: UInt16.self) == Self.magic
+        guard block.count >= Self.maximumDataOffset, let (layout, type) = Self.marks(of: block)
         else { throw .magic }
-        // L0 has a 16-bit verify type at 2, L1 its version there and the type at 3.
-        let layout: Layout = block[2] == Self.l1Version ? .l1 : .l0
-        let type = layout == .l1 ? block[3] : block[2]
-        guard layout == .l1 || block[3] == 0 else { throw .magic }
         let covered = UnsafeRawBufferPointer(rebasing: block[..<layout.checksumOffset])
         let stored = block.loadUnaligned(
             fromByteOffset: layout.checksumOffset, as: UInt32.self)
         guard CRC32C.checksum(covered) == stored else { throw .checksum }
-        guard type == Self.crc32cType else { throw .verifyType(type) }
+        guard let method = VerifyMethod(number: type) else { throw .verifyType(type) }
         self.layout = layout
+        self.method = method
         length = block.loadUnaligned(fromByteOffset: 4, as: UInt32.self)
         seed = block.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
         offset = block.loadUnaligned(fromByteOffset: 16, as: UInt64.self)
@@ -83,10 +108,13 @@ public struct FioHeader: Sendable, Equatable {
 
     /// A header for a block that is about to be written.
     public init(
-        layout: Layout = .l0, length: UInt32, seed: UInt64, offset: UInt64,
-        seconds: UInt32 = 0, nanoseconds: UInt32 = 0, thread: UInt16 = 1, number: UInt64 = 0
+        layout: Layout = .l0, method: VerifyMethod = .crc32c, length: UInt32, seed: UInt64,
+        offset: UInt64, seconds: UInt32 = 0, nanoseconds: UInt32 = 0, thread: UInt16 = 1,
+        number: UInt64 = 0, pattern: FillPattern? = nil
     ) {
         self.layout = layout
+        self.method = method
+        self.pattern = pattern
         self.length = length
         self.seed = seed
         self.offset = offset
@@ -96,19 +124,33 @@ public struct FioHeader: Sendable, Equatable {
         self.number = number
     }
 
-    /// Fills a block: payload, header, both checksums.
+    /// The header of one of the blocks of an I/O, of which this would be the header if it were one
+    /// block.
+    func block(_ index: Int, length: Int) -> FioHeader {
+        var header = self
+        header.position = UInt64(index) * UInt64(length)
+        header.offset = offset + header.position
+        header.length = UInt32(length)
+        return header
+    }
+
+    /// Fills a block: payload, header, digest.
     ///
     /// - Parameter block: of `length` bytes.
     func writeBlock(_ block: UnsafeMutableRawBufferPointer) {
-        Payload.fill(block, seed: seed)
-        write(over: block)
+        if let pattern {
+            pattern.fill(block, position: position, ioOffset: offset - position)
+        } else {
+            Payload.fill(block, seed: payloadSeed)
+        }
+        if method.hasHeader { write(over: block) }
     }
 
-    /// Puts the header and both checksums over the start of a filled block.
-    func write(over block: UnsafeMutableRawBufferPointer) {
+    /// Puts the header and the digest over the start of a filled block.
+    private func write(over block: UnsafeMutableRawBufferPointer) {
         block.storeBytes(of: Self.magic, as: UInt16.self)
-        block[2] = layout == .l1 ? Self.l1Version : Self.crc32cType
-        block[3] = layout == .l1 ? Self.crc32cType : 0
+        block[2] = layout == .l1 ? Self.l1Version : method.number ?? 0
+        block[3] = layout == .l1 ? method.number ?? 0 : 0
         block.storeBytes(of: length, toByteOffset: 4, as: UInt32.self)
         block.storeBytes(of: seed, toByteOffset: 8, as: UInt64.self)
         block.storeBytes(of: offset, toByteOffset: 16, as: UInt64.self)
@@ -127,20 +169,19 @@ public struct FioHeader: Sendable, Equatable {
         let covered = UnsafeRawBufferPointer(rebasing: block[..<layout.checksumOffset])
         block.storeBytes(
             of: CRC32C.checksum(covered), toByteOffset: layout.checksumOffset, as: UInt32.self)
-        block.storeBytes(
-            of: Self.payloadChecksum(UnsafeRawBufferPointer(block), layout),
-            toByteOffset: layout.size, as: UInt32.self)
+        method.digest(
+            of: UnsafeRawBufferPointer(rebasing: block[dataOffset...]),
+            into: UnsafeMutableRawBufferPointer(rebasing: block[layout.size..<dataOffset]),
+            as: release)
     }
 
-    /// Whether the block's payload has the checksum that stands behind the header.
-    func matchesPayload(of block: UnsafeRawBufferPointer) -> Bool {
-        block.loadUnaligned(fromByteOffset: layout.size, as: UInt32.self)
-            == Self.payloadChecksum(block, layout)
-    }
-
-    private static func payloadChecksum(
-        _ block: UnsafeRawBufferPointer, _ layout: Layout
-    ) -> UInt32 {
-        CRC32C.checksum(UnsafeRawBufferPointer(rebasing: block[layout.payloadOffset...]))
+    /// Whether the block's data have the digest that stands behind the header.
+    func matchesPayload(
+        of block: UnsafeRawBufferPointer, as release: FioRelease = .v3_39
+    ) -> Bool {
+        method.matches(
+            UnsafeRawBufferPointer(rebasing: block[dataOffset...]),
+            digest: UnsafeRawBufferPointer(rebasing: block[layout.size..<dataOffset]),
+            as: release)
     }
 }

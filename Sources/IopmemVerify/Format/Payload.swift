@@ -39,12 +39,27 @@ enum Payload {
         }
     }
 
-    /// Whether the first word behind any header is one of this seed's. Every word depends on all of
-    /// the seed, so one tells the payloads of two seeds apart.
-    static func begins(_ block: UnsafeRawBufferPointer, seed: UInt64) -> Bool {
-        let group = 2
-        return block.loadUnaligned(fromByteOffset: group * groupSize, as: UInt64.self)
-            == seed &* step &* step
+    /// The seed of what begins `position` bytes, a multiple of 32, into the payload of another.
+    static func advance(_ seed: UInt64, by position: UInt64) -> UInt64 {
+        var factor = step
+        var result = seed
+        var turns = position / UInt64(groupSize)
+        while turns > 0 {
+            if turns & 1 == 1 { result = result &* factor }
+            factor = factor &* factor
+            turns >>= 1
+        }
+        return result
+    }
+
+    /// Whether the first whole group behind a header begins with this seed's word. Every word depends
+    /// on all of the seed, so one tells the payloads of two seeds apart.
+    static func begins(
+        _ block: UnsafeRawBufferPointer, from dataOffset: Int, seed: UInt64
+    ) -> Bool {
+        let place = (dataOffset + groupSize - 1) / groupSize * groupSize
+        return block.loadUnaligned(fromByteOffset: place, as: UInt64.self)
+            == advance(seed, by: UInt64(place))
     }
 
     /// The seed whose payload stands in `range` of a block, if all words of one

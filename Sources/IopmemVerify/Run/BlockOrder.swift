@@ -84,10 +84,15 @@ struct BlockSequence {
     mutating func next() -> FioHeader? {
         guard position < workload.blockCount else { return nil }
         defer { position += 1 }
-        return FioHeader(
+        let format = workload.format
+        var header = FioHeader(
+            layout: format.release.layout, method: format.method ?? BlockFormat.defaultMethod,
             length: UInt32(workload.blockSize), seed: seeds.next(),
             offset: workload.offset + order.block(at: position) * UInt64(workload.blockSize),
-            seconds: stamp.seconds, nanoseconds: stamp.nanoseconds, number: position)
+            seconds: stamp.seconds, nanoseconds: stamp.nanoseconds, number: position,
+            pattern: format.pattern)
+        header.release = format.release
+        return header
     }
 
     /// The sequence of the loop after this one, which must have been used up:

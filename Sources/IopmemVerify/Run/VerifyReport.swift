@@ -115,9 +115,19 @@ private struct Job: Encodable {
             "offset": "\(workload.offset)", "size": "\(workload.size)",
             "ioengine": workload.engine.rawValue, "direct": workload.direct ? "1" : "0",
             "randseed": "\(workload.randseed)", "loops": "\(workload.loops)",
-            "verify": "crc32c", "verify_only": workload.writes ? "0" : "1",
-        ]
+            "verify": (workload.format.method ?? BlockFormat.defaultMethod).rawValue,
+            "verify_only": workload.writes ? "0" : "1",
+        ].merging(Self.formatOptions(workload.format)) { $1 }
         read = Direction(result.read)
         write = Direction(result.write)
+    }
+
+    /// Those that were given.
+    private static func formatOptions(_ format: BlockFormat) -> [String: String] {
+        [
+            "verify_interval": format.interval.map { "\($0)" },
+            "verify_offset": format.headerOffset > 0 ? "\(format.headerOffset)" : nil,
+            "verify_pattern": format.pattern?.text,
+        ].compactMapValues { $0 }
     }
 }

@@ -135,7 +135,7 @@ public final class VerifyRun {
         try measuring(\.write) {
             for index in start..<(start + (count ?? workload.blockCount)) {
                 guard let header = sequence.next() else { return }
-                header.writeBlock(block)
+                fill(header)
                 do throws(TransferFailure) {
                     try engine.write(UnsafeRawBufferPointer(block), at: header.offset)
                 } catch {
@@ -163,26 +163,91 @@ public final class VerifyRun {
                 }
                 result.read.transfers += 1
                 result.read.bytes += UInt64(block.count)
-                try check(
-                    knowing
-                        ? .header(header) : .place(offset: header.offset, length: header.length))
+                try check(header, knowing: knowing)
                 try pause(.verify, index)
             }
         }
     }
 
-    private func check(_ expected: BlockCheck.Expectation) throws(IopmemError) {
-        let bytes = UnsafeRawBufferPointer(block)
+    /// Makes an I/O: a header in each interval.
+    private func fill(_ header: FioHeader) {
+        for (index, part) in parts.enumerated() {
+            header.block(index, length: part.count).writeBlock(part)
+            workload.format.swapHeader(
+                in: part, size: workload.format.headerSize(header.method))
+        }
+    }
+
+    /// What each header covers.
+    private lazy var parts: [UnsafeMutableRawBufferPointer] = {
+        let unit = workload.format.unit(of: workload.blockSize)
+        return Swift.stride(from: 0, to: block.count, by: unit).map { start in
+            UnsafeMutableRawBufferPointer(rebasing: block[start..<(start + unit)])
+        }
+    }()
+
+    /// Looks at an I/O, header by header.
+    private func check(_ header: FioHeader, knowing: Bool) throws(IopmemError) {
+        for (index, part) in parts.enumerated() {
+            let right = header.block(index, length: part.count)
+            // Without headers there is nothing to be known but what the pattern says.
+            let isKnown = knowing || !right.method.hasHeader
+            try check(
+                part,
+                isKnown
+                    ? .header(right)
+                    : .place(
+                        offset: right.offset, length: right.length, pattern: right.pattern,
+                        position: right.position),
+                right.method)
+        }
+    }
+
+    private func check(
+        _ part: UnsafeMutableRawBufferPointer, _ expected: BlockCheck.Expectation,
+        _ method: VerifyMethod
+    ) throws(IopmemError) {
+        let bytes = UnsafeRawBufferPointer(part)
+        let headerSize =
+            expected.header == nil
+            ? workload.format.headerSize(onDevice: bytes, method)
+            : workload.format.headerSize(method)
+        workload.format.swapHeader(in: part, size: headerSize)
+        if method.hasHeader, let chosen = workload.format.method, expected.header == nil {
+            try refuseOtherMethod(bytes, chosen)
+        }
         guard !BlockCheck.isRight(bytes, expected) else {
             result.blocksVerified += 1
             result.bytesVerified += UInt64(bytes.count)
             return
         }
-        if result.blocksVerified + result.blocksBad == 0 { try refuseOtherFormat(bytes) }
+        if result.blocksVerified + result.blocksBad == 0, method.hasHeader {
+            try refuseOtherFormat(bytes)
+        }
         result.blocksBad += 1
         let room = Self.maximumMismatches - result.mismatches.count
         guard room > 0 else { return }
-        result.mismatches += BlockCheck.diagnose(bytes, expected).prefix(room)
+        result.mismatches += BlockCheck.diagnose(bytes, expected).prefix(room).map { mismatch in
+            var mismatch = mismatch
+            let start = Int(mismatch.offset - expected.offset)
+            mismatch.offset =
+                expected.offset
+                + UInt64(workload.format.placeOnDevice(of: start, headerSize: headerSize))
+            return mismatch
+        }
+    }
+
+    /// Somebody who asks for one digest is not told that another one fits.
+    private func refuseOtherMethod(
+        _ bytes: UnsafeRawBufferPointer, _ chosen: VerifyMethod
+    ) throws(IopmemError) {
+        guard result.blocksVerified + result.blocksBad == 0, let header = try? FioHeader(bytes),
+            header.method != chosen
+        else { return }
+        throw IopmemError(
+            .usage,
+            "\(target): its blocks carry \(header.method.rawValue), not \(chosen.rawValue)",
+            remedy: "use --verify \(header.method.rawValue), or leave it out")
     }
 
     /// A first block that is sound but was written with other options says that
@@ -190,15 +255,19 @@ public final class VerifyRun {
     private func refuseOtherFormat(_ bytes: UnsafeRawBufferPointer) throws(IopmemError) {
         switch Result(catching: { () throws(FioHeader.Damage) in try FioHeader(bytes) }) {
         case .success(let header) where header.length != UInt32(bytes.count):
+            let size = ByteSize.exact(UInt64(header.length))
             throw IopmemError(
                 .usage,
                 "\(target): its blocks are \(header.length) bytes long, not \(bytes.count)",
-                remedy: "use --bs \(ByteSize.exact(UInt64(header.length)))")
+                remedy: Int(header.length) < workload.blockSize
+                    ? "use --verify-interval \(size), or --bs \(size)" : "use --bs \(size)")
         case .failure(.verifyType(let type)):
+            let names = VerifyMethod.allCases.filter(\.hasHeader).map(\.rawValue)
+                .joined(separator: ", ")
             throw IopmemError(
                 .unsupported,
-                "\(target): its blocks carry fio's verify type \(type); this tool reads crc32c (5)",
-                remedy: "verify them with fio, or write them with --verify=crc32c")
+                "\(target): its blocks carry fio's verify type \(type); this tool reads \(names)",
+                remedy: "verify them with fio, or write them with one of these")
         default:
             return
         }

@@ -50,6 +50,8 @@ public struct Workload: Sendable, Equatable {
     public var verifyOnly: Bool
     /// fio's `randseed`; the default is fio's.
     public var randseed: UInt64
+    /// fio's `verify` and what belongs to it.
+    public var format: BlockFormat
     /// fio's `loops`: how often the whole is done, each time with other data.
     public var loops: Int
 
@@ -67,7 +69,8 @@ public struct Workload: Sendable, Equatable {
     public init(
         pattern: Pattern = .write, blockSize: Int = 4096, offset: UInt64 = 0, size: UInt64,
         engine: EngineName = .psync, direct: Bool = false, verifyOnly: Bool = false,
-        randseed: UInt64 = Workload.defaultRandseed, loops: Int = 1
+        randseed: UInt64 = Workload.defaultRandseed, format: BlockFormat = BlockFormat(),
+        loops: Int = 1
     ) {
         self.pattern = pattern
         self.blockSize = blockSize
@@ -77,12 +80,14 @@ public struct Workload: Sendable, Equatable {
         self.direct = direct
         self.verifyOnly = verifyOnly
         self.randseed = randseed
+        self.format = format
         self.loops = loops
     }
 
     /// Refuses what contradicts itself, with the nearest numbers that do not.
     public func validate() throws(IopmemError) {
         try Self.validate(blockSize: blockSize)
+        try format.validate(blockSize: blockSize)
         guard size > 0 else {
             throw IopmemError(.usage, "--size is 0: there is nothing to verify")
         }
