@@ -38,7 +38,7 @@ struct InstalledTests {
             storage: storage
         ) { machine in
             let state = try await machine.guest.run(
-                "systemctl is-system-running --wait || systemctl --failed", within: 300
+                "systemctl is-system-running --wait || systemctl --failed", within: 600
             ).output
             #expect(state == "running")
             return try await body(machine)
@@ -73,7 +73,8 @@ struct InstalledTests {
                     mkfs.ext4 -q -b 4096 /dev/iopmem/by-name/files
                     mkdir /srv/files
                     echo '/dev/iopmem/by-name/files /srv/files ext4 \
-                    dax=always,nofail,x-systemd.requires=iopmem-restore.service 0 0' >>/etc/fstab
+                    dax=always,nofail,x-systemd.requires=iopmem-restore.service,\
+                    x-systemd.device-timeout=10min 0 0' >>/etc/fstab
                     systemctl daemon-reload
                     systemctl start srv-files.mount
                     seq 100000 >/srv/files/numbers
