@@ -8,6 +8,7 @@
 #include <linux/fs.h>
 #include <linux/perf_event.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -171,4 +172,11 @@ int iopmem_count_tracepoint(uint64_t id, int cpu, const char *filter)
 		return -error;
 	}
 	return (int)fd;
+}
+
+int iopmem_eventfd(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
 }

@@ -42,6 +42,65 @@ struct VerifyRunTests {
     }
 
     @Test(
+        "with several blocks under way, each is written, verified, and found where it is wrong",
+        arguments: [2, 32, 300], [true, false])
+    func depth(depth: Int, isRandom: Bool) throws {
+        var workload = Workload(
+            pattern: isRandom ? .randwrite : .write, blockSize: 2048, offset: 4096,
+            size: 513 * 2048, engine: .ioUring, depth: depth, loops: 2)
+        let written = try run(workload)
+        #expect(written.write.transfers == 1026)
+        #expect(written.blocksVerified == 1026)
+        #expect(written.mismatches == [])
+        #expect(written.interruption == nil)
+
+        let places: [UInt64] = [4096, 4096 + 512 * 1000, 4096 + 513 * 2048 - 1]
+        for place in places { try scratch.damage("file", at: place) { $0[0] ^= 1 } }
+        workload.pattern = isRandom ? .randread : .read
+        workload.loops = 1
+        let read = try run(workload)
+        #expect(read.blocksBad == 3)
+        #expect(read.blocksVerified == 510)
+        #expect(Set(read.mismatches.map(\.offset)) == Set(places))
+        // A serial engine sees the same.
+        workload.engine = .psync
+        workload.depth = 1
+        #expect(try run(workload).blocksBad == 3)
+    }
+
+    @Test(
+        "a file that ends while blocks are under way ends the run, and nothing else",
+        arguments: [1, 64])
+    func endsUnderway(depth: Int) throws {
+        _ = try run(Workload(pattern: .write, size: 512 * 1024))
+        try OpenFile(scratch.path("file"), .write).resize(to: 100 * 4096 + 100)
+        let result = try run(
+            Workload(pattern: .read, size: 512 * 1024, engine: .ioUring, depth: depth))
+        guard case .endOfTarget(let offset) = result.interruption else {
+            Issue.record("ended by \(String(describing: result.interruption))")
+            return
+        }
+        #expect(offset >= 100 * 4096)
+        #expect(result.blocksVerified >= 100 - UInt64(depth))
+        #expect(result.blocksVerified <= 100)
+        #expect(result.blocksBad == 0)
+    }
+
+    @Test("a signal ends a run that has blocks under way, and the report counts what was done")
+    func signalUnderway() throws {
+        var looks = 0
+        let result = try run(
+            Workload(size: 4 << 20, engine: .ioUring, depth: 16),
+            environment: VerifyRun.Environment(pendingSignal: {
+                looks += 1
+                return looks == 3 ? 2 : nil
+            }))
+        #expect(result.interruption == .signal(2))
+        #expect(result.write.transfers > 0)
+        #expect(result.write.transfers < 1024)
+    }
+
+    @Test(
         "every release's blocks are read without being told whose they are",
         arguments: FioRelease.allCases, VerifyMethod.allCases.filter { $0 != .pattern })
     func releases(release: FioRelease, method: VerifyMethod) throws {
@@ -174,7 +233,7 @@ struct VerifyRunTests {
         #expect(result.blocksVerified == 256)
         #expect(result.blocksBad == 0)
         switch engine {
-        case .psync: #expect(result.interruption == .endOfTarget(at: 256 * 4096))
+        case .psync, .ioUring: #expect(result.interruption == .endOfTarget(at: 256 * 4096))
         case .mmap:
             #expect(
                 result.interruption == .errno(.read, at: 256 * 4096, Errno.ioError.rawValue))

@@ -101,5 +101,19 @@ struct MainJobTests {
             // The next file system comes over this one.
             try await machine.guest.run("wipefs --quiet --all \(namespace.path)")
         }
+        try await machine.step("\(fileSystem): fio agrees, on the block node, by io_uring") {
+            let verdict: Verified = try await machine.guest.run(
+                "iopmemctl verify \(namespace.path) --yes --size 4M --rw randwrite"
+                    + " --ioengine io_uring --iodepth 16 --verify sha256 --verify-interval 1024 -o json"
+            ).json()
+            #expect(verdict.verify.result == "pass")
+            #expect(verdict.verify.bytes_verified == 4 << 20)
+            try await machine.guest.run(
+                """
+                cd /run && fio --name=node --filename=\(namespace.path) --rw=read --size=4M --bs=4k \
+                --direct=1 --ioengine=io_uring --iodepth=16 --verify=sha256 --verify_interval=1024 \
+                --verify_only --verify_fatal=1 --verify_state_save=0 --minimal >/dev/null
+                """)
+        }
     }
 }

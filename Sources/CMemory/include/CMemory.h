@@ -80,4 +80,9 @@ int iopmem_populate(void *address, size_t length, bool write);
 /// descriptor, or minus errno; read(2) gives the count as a uint64_t.
 int iopmem_count_tracepoint(uint64_t id, int cpu, const char *filter);
 
+// MARK: Waiting
+
+/// eventfd(2) at zero, closed on exec. Returns the descriptor, or minus errno.
+int iopmem_eventfd(void);
+
 #endif

@@ -47,6 +47,9 @@ public struct Verify: IopmemCommand {
     @Option(help: "How blocks are moved: \(Workload.EngineName.names).")
     var ioengine: Workload.EngineName = .psync
 
+    @Option(help: "How many blocks are moved at once, by io_uring.")
+    var iodepth: Int = 1
+
     @Option(
         help: """
             1: past the page cache (O_DIRECT), 0: through it. \
@@ -165,7 +168,7 @@ public struct Verify: IopmemCommand {
         if let verifyPattern { format.pattern = try FillPattern(verifyPattern) }
         let workload = Workload(
             pattern: rw ?? (verifyOnly ? .read : .write), blockSize: Int(clamping: bs.bytes),
-            offset: offset.bytes, size: size?.bytes ?? 0, engine: ioengine,
+            offset: offset.bytes, size: size?.bytes ?? 0, engine: ioengine, depth: iodepth,
             verifyOnly: verifyOnly, randseed: randseed, format: format, loops: loops)
         return Verification.Request(
             workload: workload, direct: direct.map { $0 == .on }, peers: peers,

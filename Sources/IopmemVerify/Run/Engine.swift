@@ -10,7 +10,7 @@ enum TransferFailure: Error, Equatable {
     case endOfTarget
 }
 
-/// How blocks get to the target and back: fio's `ioengine`.
+/// How blocks get to the target and back, one after the other: fio's synchronous `ioengine`s.
 protocol Engine: AnyObject {
     /// Writes a block; when it returns, the block may be reused.
     func write(_ block: UnsafeRawBufferPointer, at offset: UInt64) throws(TransferFailure)

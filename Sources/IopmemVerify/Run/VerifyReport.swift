@@ -113,7 +113,8 @@ private struct Job: Encodable {
         jobOptions = [
             "rw": workload.pattern.rawValue, "bs": "\(workload.blockSize)",
             "offset": "\(workload.offset)", "size": "\(workload.size)",
-            "ioengine": workload.engine.rawValue, "direct": workload.direct ? "1" : "0",
+            "ioengine": workload.engine.rawValue, "iodepth": "\(workload.depth)",
+            "direct": workload.direct ? "1" : "0",
             "randseed": "\(workload.randseed)", "loops": "\(workload.loops)",
             "verify": (workload.format.method ?? BlockFormat.defaultMethod).rawValue,
             "verify_only": workload.writes ? "0" : "1",

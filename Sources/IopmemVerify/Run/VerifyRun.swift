@@ -5,8 +5,9 @@ import SystemPackage
 
 /// One run of a workload: writes blocks, reads them back, and says what it found.
 ///
-/// Memory is bounded: two blocks and the mismatches that are kept. What each
-/// block must hold is made again from the workload, not remembered.
+/// Memory is bounded: the blocks that are under way, one more where a wrong one is looked at, and the
+/// mismatches that are kept. What each block must hold is made again from the workload, not
+/// remembered.
 public final class VerifyRun {
     /// At most so many mismatches are kept; all wrong blocks are counted.
     static let maximumMismatches = 1000
@@ -44,10 +45,12 @@ public final class VerifyRun {
 
     private let workload: Workload
     private let target: String
-    private let engine: any Engine
+    private let queue: any TransferQueue
     private let environment: Environment
-    private let buffer: AlignedBuffer
-    private var block: UnsafeMutableRawBufferPointer { buffer.bytes }
+    /// Buffers with nothing to do.
+    private var free: [Int]
+    /// What is under way in the others.
+    private var pending: [FioHeader?]
     private var result = WorkloadResult()
 
     /// A run over an open file.
@@ -58,31 +61,53 @@ public final class VerifyRun {
     public convenience init(
         _ workload: Workload, on file: OpenFile, environment: Environment = Environment()
     ) throws(IopmemError) {
-        let engine: any Engine
+        let queue: any TransferQueue
         switch workload.engine {
         case .psync:
-            engine = PsyncEngine(file)
+            queue = SerialQueue(PsyncEngine(file), blockSize: workload.blockSize)
         case .mmap:
             do throws(Errno) {
-                engine = try MmapEngine(
+                let engine = try MmapEngine(
                     file, range: workload.offset..<(workload.offset + workload.size),
                     writable: workload.writes)
+                queue = SerialQueue(engine, blockSize: workload.blockSize)
             } catch {
                 throw IopmemError(error, "cannot map \(file.path)")
             }
+        case .ioUring:
+            do throws(Errno) {
+                queue = try RingQueue(
+                    file, blockSize: workload.blockSize, depth: workload.depth)
+            } catch {
+                throw Self.noRing(error, workload)
+            }
         }
-        self.init(workload, target: file.path, engine: engine, environment: environment)
+        self.init(workload, target: file.path, queue: queue, environment: environment)
     }
 
     init(
-        _ workload: Workload, target: String, engine: any Engine,
+        _ workload: Workload, target: String, queue: any TransferQueue,
         environment: Environment = Environment()
     ) {
         self.workload = workload
         self.target = target
-        self.engine = engine
+        self.queue = queue
         self.environment = environment
-        buffer = AlignedBuffer(size: workload.blockSize)
+        free = Array(queue.buffers.indices.reversed())
+        pending = [FioHeader?](repeating: nil, count: queue.buffers.count)
+    }
+
+    private static func noRing(_ error: Errno, _ workload: Workload) -> IopmemError {
+        let remedy: String? =
+            switch error {
+            case .notPermitted, .noFunction, .notSupported:
+                "allow it (sysctl kernel.io_uring_disabled=0), or use --ioengine psync"
+            case .noMemory:
+                "lock more memory (ulimit -l), or give a smaller --iodepth or --bs"
+            default: nil
+            }
+        return IopmemError(
+            error, "cannot make an io_uring for \(workload.depth) blocks", remedy: remedy)
     }
 
     /// Does the work. An I/O error or a signal ends it early and stands in the
@@ -90,6 +115,8 @@ public final class VerifyRun {
     ///
     /// Throws only if the target does not hold such blocks at all.
     public func run() throws(IopmemError) -> WorkloadResult {
+        // What is under way has buffers of ours.
+        defer { while free.count < queue.buffers.count { free.append(queue.next().slot) } }
         do {
             try loops()
         } catch let error as Interruption {
@@ -133,18 +160,8 @@ public final class VerifyRun {
         _ sequence: inout BlockSequence, from start: UInt64, count: UInt64? = nil
     ) throws {
         try measuring(\.write) {
-            for index in start..<(start + (count ?? workload.blockCount)) {
-                guard let header = sequence.next() else { return }
-                fill(header)
-                do throws(TransferFailure) {
-                    try engine.write(UnsafeRawBufferPointer(block), at: header.offset)
-                } catch {
-                    throw Interruption.failure(.write, at: header.offset, error)
-                }
-                result.write.transfers += 1
-                result.write.bytes += UInt64(block.count)
-                try pause(.write, index)
-            }
+            let count = count ?? workload.blockCount
+            try pass(.write, &sequence, from: start, count: count) { _, _ in }
         }
     }
 
@@ -154,41 +171,75 @@ public final class VerifyRun {
         _ sequence: inout BlockSequence, from start: UInt64, count: UInt64, knowing: Bool
     ) throws {
         try measuring(\.read) {
-            for index in start..<(start + count) {
-                guard let header = sequence.next() else { return }
-                do throws(TransferFailure) {
-                    try engine.read(block, at: header.offset)
-                } catch {
-                    throw Interruption.failure(.read, at: header.offset, error)
-                }
-                result.read.transfers += 1
-                result.read.bytes += UInt64(block.count)
-                try check(header, knowing: knowing)
-                try pause(.verify, index)
+            try pass(.verify, &sequence, from: start, count: count) { slot, header throws in
+                try check(slot, header, knowing: knowing)
             }
         }
     }
 
+    /// Moves so many blocks, as many at once as there are buffers.
+    ///
+    /// - Parameter body: told of each block that has been moved, while its buffer is still its own.
+    private func pass(
+        _ phase: Progress.Phase, _ sequence: inout BlockSequence, from start: UInt64, count: UInt64,
+        _ body: (_ slot: Int, _ header: FioHeader) throws -> Void
+    ) throws {
+        var done = start
+        func finishOne() throws {
+            try finish(phase, body)
+            try pause(phase, done)
+            done += 1
+        }
+        for _ in 0..<count {
+            guard let header = sequence.next() else { break }
+            if free.isEmpty { try finishOne() }
+            let slot = free.removeLast()
+            pending[slot] = header
+            if phase == .write { fill(slot, header) }
+            queue.begin(phase == .write ? .write : .read, slot: slot, at: header.offset)
+        }
+        while free.count < queue.buffers.count { try finishOne() }
+    }
+
+    /// Waits for one of those that are under way.
+    private func finish(
+        _ phase: Progress.Phase, _ body: (_ slot: Int, _ header: FioHeader) throws -> Void
+    ) throws {
+        let (slot, failure) = queue.next()
+        free.append(slot)
+        guard let header = pending[slot] else { return }
+        pending[slot] = nil
+        if let failure {
+            throw Interruption.failure(phase == .write ? .write : .read, at: header.offset, failure)
+        }
+        let measure = phase == .write ? \WorkloadResult.write : \WorkloadResult.read
+        result[keyPath: measure].transfers += 1
+        result[keyPath: measure].bytes += UInt64(workload.blockSize)
+        try body(slot, header)
+    }
+
     /// Makes an I/O: a header in each interval.
-    private func fill(_ header: FioHeader) {
-        for (index, part) in parts.enumerated() {
+    private func fill(_ slot: Int, _ header: FioHeader) {
+        for (index, part) in parts[slot].enumerated() {
             header.block(index, length: part.count).writeBlock(part)
             workload.format.swapHeader(
                 in: part, size: workload.format.headerSize(header.method))
         }
     }
 
-    /// What each header covers.
-    private lazy var parts: [UnsafeMutableRawBufferPointer] = {
+    /// What each header covers, in each buffer.
+    private lazy var parts: [[UnsafeMutableRawBufferPointer]] = {
         let unit = workload.format.unit(of: workload.blockSize)
-        return Swift.stride(from: 0, to: block.count, by: unit).map { start in
-            UnsafeMutableRawBufferPointer(rebasing: block[start..<(start + unit)])
+        return queue.buffers.map { block in
+            Swift.stride(from: 0, to: block.count, by: unit).map { start in
+                UnsafeMutableRawBufferPointer(rebasing: block[start..<(start + unit)])
+            }
         }
     }()
 
     /// Looks at an I/O, header by header.
-    private func check(_ header: FioHeader, knowing: Bool) throws(IopmemError) {
-        for (index, part) in parts.enumerated() {
+    private func check(_ slot: Int, _ header: FioHeader, knowing: Bool) throws(IopmemError) {
+        for (index, part) in parts[slot].enumerated() {
             let right = header.block(index, length: part.count)
             // Without headers there is nothing to be known but what the pattern says.
             let isKnown = knowing || !right.method.hasHeader
@@ -275,7 +326,7 @@ public final class VerifyRun {
 
     private func settle() throws(Interruption) {
         do throws(Errno) {
-            try engine.settle()
+            try queue.settle()
         } catch {
             throw .failure(.flush, at: workload.offset, .errno(error))
         }

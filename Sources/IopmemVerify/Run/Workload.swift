@@ -32,6 +32,8 @@ public struct Workload: Sendable, Equatable {
         case psync
         /// Copies to and from a shared mapping.
         case mmap
+        /// io_uring(7) with registered buffers; the only one that has several I/Os under way.
+        case ioUring = "io_uring"
     }
 
     /// fio's `rw`.
@@ -44,6 +46,8 @@ public struct Workload: Sendable, Equatable {
     public var size: UInt64
     /// fio's `ioengine`.
     public var engine: EngineName
+    /// fio's `iodepth`: how many I/Os are under way at once.
+    public var depth: Int
     /// fio's `direct`: O_DIRECT.
     public var direct: Bool
     /// fio's `verify_only`: nothing is written whatever the pattern says.
@@ -60,6 +64,11 @@ public struct Workload: Sendable, Equatable {
     /// The largest `bs` that is taken: buffers stay small.
     public static let blockSizes = 512...(16 << 20)
 
+    /// How many I/Os may be under way.
+    public static let depths = 1...1024
+    /// Bytes of all buffers together.
+    static let memoryLimit = 1 << 30
+
     /// Whether the target is changed.
     public var writes: Bool { pattern.writes && !verifyOnly }
     /// How many blocks one loop covers.
@@ -68,7 +77,7 @@ public struct Workload: Sendable, Equatable {
     /// A workload; `validate()` says whether it makes sense.
     public init(
         pattern: Pattern = .write, blockSize: Int = 4096, offset: UInt64 = 0, size: UInt64,
-        engine: EngineName = .psync, direct: Bool = false, verifyOnly: Bool = false,
+        engine: EngineName = .psync, depth: Int = 1, direct: Bool = false, verifyOnly: Bool = false,
         randseed: UInt64 = Workload.defaultRandseed, format: BlockFormat = BlockFormat(),
         loops: Int = 1
     ) {
@@ -77,6 +86,7 @@ public struct Workload: Sendable, Equatable {
         self.offset = offset
         self.size = size
         self.engine = engine
+        self.depth = depth
         self.direct = direct
         self.verifyOnly = verifyOnly
         self.randseed = randseed
@@ -110,6 +120,19 @@ public struct Workload: Sendable, Equatable {
         }
         guard loops > 0 else {
             throw IopmemError(.usage, "--loops is \(loops): there is nothing to verify")
+        }
+        guard Self.depths.contains(depth), depth <= Self.memoryLimit / blockSize else {
+            let most = min(Self.depths.upperBound, Self.memoryLimit / blockSize)
+            throw IopmemError(
+                .usage, "--iodepth \(depth) is not between 1 and \(most)",
+                remedy: depth > most ? "use --iodepth \(most) or a smaller --bs" : nil)
+        }
+        guard depth == 1 || engine == .ioUring else {
+            throw IopmemError(
+                .usage,
+                "--iodepth \(depth) means nothing to --ioengine \(engine.rawValue), which waits for"
+                    + " each block",
+                remedy: "use --ioengine io_uring")
         }
         if engine == .mmap && direct {
             throw IopmemError(
