@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # libFuzzer over the parsers, so many seconds for each; what it learns stays in the
 # cache and is where it begins the next time. The last line counts the parsers.
+#
+#   fuzz.sh [SECONDS [SEED]]    without a seed, another one each time
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 seconds=${1:-300}
+seed=${2:-0}
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -29,7 +32,7 @@ for seeds in Tests/Fuzz/Seeds/*/; do
     # swift-backtrace would wait for a process that libFuzzer has stopped. A trap is what a
     # broken claim looks like, and libFuzzer says which input it was.
     if SWIFT_BACKTRACE=enable=no IOPMEM_FUZZ=$subject .build-fuzz/release/iopmem-fuzz \
-        -max_total_time="$seconds" -max_len=2048 -timeout=10 -print_final_stats=1 \
+        -max_total_time="$seconds" -seed="$seed" -max_len=2048 -timeout=10 -print_final_stats=1 \
         -artifact_prefix="$found/$subject-" "$learnt" "$seeds" >"$log" 2>&1; then
         runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
         reached=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)

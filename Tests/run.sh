@@ -49,7 +49,7 @@ if [ -z "${1-}" ]; then
     count "$log/unit" "the unit tests" "${PIPESTATUS[0]}"
 
     say "fuzzing the parsers, for seconds; make fuzz takes minutes"
-    Tests/fuzz.sh 10 >"$log/fuzz"
+    Tests/fuzz.sh 10 1 >"$log/fuzz"
     grep -v ' passed, ' "$log/fuzz"
     counts=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log/fuzz")
     # Without a count it was not even built.

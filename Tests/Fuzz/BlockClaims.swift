@@ -16,6 +16,7 @@ enum BlockClaims {
         var header = FioHeader(
             layout: layout, method: method, length: UInt32(size), seed: 0x1234_5678_9abc_def1,
             offset: offset)
+        header.release = layout == .l1 ? .v3_41 : choice & 64 == 0 ? .v3_3 : .v3_39
         header.position = UInt64(choice >> 6) * UInt64(size)
         if choice & 32 != 0 || !method.hasHeader { header.pattern = pattern }
         var block = made(header)
@@ -25,10 +26,9 @@ enum BlockClaims {
             for index in block.indices { block[index] = input.byte() }
         } else if choice & 16 != 0 {
             // The end of another write.
-            let other = made(
-                FioHeader(
-                    layout: layout, method: method, length: UInt32(size),
-                    seed: UInt64(input.byte()) << 8 | 1, offset: offset, pattern: header.pattern))
+            var older = header
+            older.seed = UInt64(input.byte()) << 8 | 1
+            let other = made(older)
             let start = input.number(below: size)
             block.replaceSubrange(start..., with: other[start...])
         }
@@ -37,7 +37,10 @@ enum BlockClaims {
         block.withUnsafeBytes { bytes in
             examine(bytes, .header(header), right: right)
             guard method.hasHeader else { return }
-            examine(bytes, .place(offset: offset, length: UInt32(size)), right: right)
+            let place = BlockCheck.Expectation.place(
+                offset: offset, length: UInt32(size), pattern: header.pattern,
+                position: header.position)
+            examine(bytes, place, right: right)
         }
     }
 
