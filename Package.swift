@@ -16,6 +16,7 @@ let argumentParser = Target.Dependency.product(
     name: "ArgumentParser", package: "swift-argument-parser")
 let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 
 /// What libFuzzer drives has its main function from there, so it can be built with it alone:
@@ -44,6 +45,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: [
         // C, each no more than a module map and a shim.
@@ -70,7 +72,7 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "IopmemVerify",
-            dependencies: ["Iopmem", "IopmemSystem", "CChecksum", systemPackage],
+            dependencies: ["Iopmem", "IopmemSystem", "CChecksum", systemPackage, histogram],
             swiftSettings: strict),
         .target(
             name: "IopmemCommands",

@@ -6,6 +6,8 @@
 #include <openssl/sha.h>
 #include <xxhash.h>
 
+#include <string.h>
+
 #include "CChecksum.h"
 
 void iopmem_md5(const void *data, size_t n, void *digest)

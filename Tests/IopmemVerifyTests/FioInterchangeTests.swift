@@ -220,3 +220,95 @@ struct FioInterchangeTests {
         }
     }
 }
+
+/// fio and this tool run the same job files.
+@Suite("Interchange of job files with fio")
+struct FioJobFileTests {
+    let scratch: Scratch
+
+    init() throws {
+        scratch = try Scratch()
+        try #require(
+            SystemRoot.machine.exists(FioInterchangeTests.fio),
+            "fio is needed: apt-get install fio")
+    }
+
+    private func jobFile(_ lines: String, _ more: String = "") throws -> String {
+        try scratch.write(
+            "job.fio",
+            """
+            [global]
+            directory=\(scratch.folder)
+            verify_fatal=1
+            verify_state_save=0
+            \(lines)
+            [first]
+            filename=file
+            \(more)
+            [second]
+            stonewall
+            numjobs=2
+            group_reporting
+            \(more)
+            """)
+        return scratch.path("job.fio")
+    }
+
+    private func fio(_ file: String) throws -> Program.Outcome {
+        try Program.run(FioInterchangeTests.fio, ["--aux-path=\(scratch.folder)", file])
+    }
+
+    private func ours(_ file: String) throws -> VerifyReport {
+        let jobs = try JobFile.jobs(ofFile: file)
+        return try Verification(Verification.Request(jobs, on: nil), on: LinuxHost())
+            .run(step: { _ in }, progress: { _ in })
+    }
+
+    private static let workloads = [
+        "rw=write\nsize=1m\nbs=4k\nverify=crc32c",
+        "rw=randwrite\nsize=1m\nbs=64k\nverify=xxhash\nverify_interval=4k",
+        "rw=randwrite\nsize=1m\nbs=8k\nverify=sha256\nverify_interval=1k\nverify_offset=512",
+        "rw=write\nsize=1m\nbsrange=4k-64k\nverify=md5",
+        "rw=randwrite\nsize=1m\nbssplit=4k/40:32k/:16k/20\nverify=crc64\nloops=2",
+        "rw=randwrite\nsize=512k\nbs=2k\nverify=crc32\nnorandommap\nrandseed=99",
+        "rw=write\nsize=1m\nbs=8k\nverify=pattern\nverify_pattern=0xdeadbeef\niodepth=4\nioengine=io_uring",
+    ]
+
+    @Test("what fio writes by a job file passes ours by the same file", arguments: workloads)
+    func fioWrites(workload: String) throws {
+        // fio leaves out what it never drew.
+        let isWhole = !workload.contains("norandommap")
+        let outcome = try fio(try jobFile(workload, "do_verify=1"))
+        try #require(outcome.status == 0, "\(outcome.complaint)")
+        guard isWhole else { return }
+        let report = try ours(try jobFile(workload.replacing("loops=2", with: ""), "verify_only=1"))
+        #expect(report.result == .pass, "\(report.failures.map(\.message))")
+        #expect(report.jobs.count == 2)
+        #expect(report.workload?.bytesVerified == 3 << 20)
+    }
+
+    @Test("what ours writes by a job file passes fio by the same file", arguments: workloads)
+    func weWrite(workload: String) throws {
+        let report = try ours(try jobFile(workload))
+        #expect(report.result == .pass, "\(report.failures.map(\.message))")
+        guard !workload.contains("norandommap") else { return }
+        // fio visits blocks of several lengths in an order of its own, and each has a header in each
+        // part of the smallest one.
+        var reading = workload.replacing("randwrite", with: "read").replacing(
+            "=write", with: "=read"
+        )
+        .replacing("loops=2", with: "")
+        for (sizes, smallest) in [
+            ("bsrange=4k-64k", "bs=4k"), ("bssplit=4k/40:32k/:16k/20", "bs=4k"),
+        ] {
+            reading = reading.replacing(sizes, with: smallest)
+        }
+        let file = try jobFile(reading, "verify_only=1")
+        let outcome = try fio(file)
+        #expect(outcome.status == 0, "\(outcome.complaint)")
+        for name in ["file", "second.2.0"] where SystemRoot.machine.exists(scratch.path(name)) {
+            try scratch.damage(name, at: 300_000) { $0[0] ^= 1 }
+        }
+        #expect(try fio(file).status != 0)
+    }
+}

@@ -17,7 +17,7 @@ struct VerificationTests {
         _ name: String, _ workload: Workload, direct: Bool? = nil, peers: [String] = []
     ) throws -> Verification {
         try Verification(
-            name, Verification.Request(workload: workload, direct: direct, peers: peers),
+            Verification.Request(workload: workload, direct: direct, on: name, peers: peers),
             on: LinuxHost())
     }
 
@@ -126,9 +126,9 @@ struct VerificationTests {
 @Suite("A report")
 struct VerifyReportTests {
     private func report(_ failures: [IopmemError.Code]) -> VerifyReport {
-        VerifyReport(
-            failures: failures.map { IopmemError($0, "x") }, target: "t",
-            options: Workload(size: 4096), p2p: [])
+        var report = VerifyReport(target: "t", paths: [])
+        report.failures = failures.map { IopmemError($0, "x") }
+        return report
     }
 
     @Test("wrong data outranks every other failure, an interruption all but that")

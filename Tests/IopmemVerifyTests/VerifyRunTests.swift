@@ -211,7 +211,7 @@ struct VerifyRunTests {
         let result = try run(
             Workload(size: size, randseed: 2),
             environment: .init(progress: { progress in
-                guard progress.phase == .write, progress.done == progress.total else { return }
+                guard progress.phase == .write, progress.done == size else { return }
                 let file = try? OpenFile(path, .write)
                 _ = old.withUnsafeBytes { bytes in try? file?.write(bytes, at: 8192) }
             }))
@@ -224,11 +224,12 @@ struct VerifyRunTests {
         arguments: Workload.EngineName.allCases)
     func shrinks(engine: Workload.EngineName) throws {
         let path = scratch.path("file")
+        let size: UInt64 = 512 * 4096
         let result = try run(
-            Workload(size: 512 * 4096, engine: engine),
+            Workload(size: size, engine: engine),
             environment: .init(progress: { progress in
-                guard progress.phase == .verify, progress.done == progress.total / 2 else { return }
-                try? OpenFile(path, .write).resize(to: progress.total / 2)
+                guard progress.phase == .verify, progress.done == size * 3 / 2 else { return }
+                try? OpenFile(path, .write).resize(to: size / 2)
             }))
         #expect(result.blocksVerified == 256)
         #expect(result.blocksBad == 0)

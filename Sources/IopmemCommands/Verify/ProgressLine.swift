@@ -12,6 +12,7 @@ final class ProgressLine {
     private let start: ContinuousClock.Instant
     private var last: ContinuousClock.Instant?
     private var isShown = false
+    private var rate = RecentRate()
 
     init(isQuiet: Bool) {
         isOn = !isQuiet && isatty(STDERR_FILENO) == 1
@@ -19,16 +20,25 @@ final class ProgressLine {
     }
 
     /// Shows it, at most five times a second.
-    func show(_ progress: VerifyRun.Progress) {
+    func show(_ progress: RunMonitor.Progress) {
         guard isOn else { return }
         let now = clock.now
         if let last, now - last < .milliseconds(200) { return }
+        let rate = rate.update(done: progress.done, at: now - start)
         last = now
         isShown = true
-        let percent = progress.done * 100 / max(progress.total, 1)
+        let percent = Int(progress.fraction * 100)
+        let wrong = progress.blocksBad > 0 ? ", \(progress.blocksBad) wrong" : ""
         Console.writeToStandardError(
-            "\r\u{1b}[K\(progress.phase.rawValue) \(percent)%  \(ByteSize.display(progress.done)) of "
-                + "\(ByteSize.display(progress.total)), \((now - start).components.seconds) s")
+            "\r\u{1b}[K\(progress.phase?.rawValue ?? "write and verify") \(percent)%  "
+                + "\(ByteSize.display(progress.done)), \(ByteSize.display(rate))/s\(wrong), "
+                + left(progress.fraction, now - start))
+    }
+
+    private func left(_ fraction: Double, _ elapsed: Duration) -> String {
+        guard fraction > 0.01 else { return "\(elapsed.components.seconds) s" }
+        let seconds = Double(elapsed.components.seconds) * (1 - fraction) / fraction
+        return "\(Int(seconds.rounded(.up))) s left"
     }
 
     /// Takes it away, so that something else can be written.
@@ -36,5 +46,19 @@ final class ProgressLine {
         guard isShown else { return }
         isShown = false
         Console.writeToStandardError("\r\u{1b}[K")
+    }
+}
+
+/// Bytes per second of the last two seconds or so.
+struct RecentRate {
+    private var samples: [(done: UInt64, time: Duration)] = [(0, .zero)]
+
+    mutating func update(done: UInt64, at time: Duration) -> UInt64 {
+        samples.append((done, time))
+        while samples.count > 2, time - samples[1].time > .seconds(2) { samples.removeFirst() }
+        let (seconds, attoseconds) = (time - samples[0].time).components
+        let passed = Double(seconds) + Double(attoseconds) / 1e18
+        guard passed > 0, done >= samples[0].done else { return 0 }
+        return UInt64(Double(done - samples[0].done) / passed)
     }
 }

@@ -38,23 +38,62 @@ struct VerifyOutput: Report {
                 "\(workload.blocksVerified) blocks (\(ByteSize.display(workload.bytesVerified))) right, "
                     + "\(workload.blocksBad) wrong")
         }
-        if let dax = verify.dax { table.add("DAX", dax ? "in effect" : "not in effect") }
-        if let placement = verify.placement {
-            table.add(
-                "pages",
-                "\(placement.pagesInBar) of \(placement.pagesChecked) in the BAR, "
-                    + "\(placement.pagesAsMapped) where the file system says")
-        } else if let reason = verify.placementReason {
-            table.add("pages", "nothing said: \(reason)")
+        if let seconds = verify.processorSecondsPerGiB {
+            table.add("CPU", "\(Self.twoDecimals(seconds)) s for each GiB")
         }
+        for path in verify.paths { add(path, to: &table) }
         for peer in verify.p2p {
             let way =
                 peer.direction == .peerToBAR ? "\(peer.peer) -> BAR" : "BAR -> \(peer.peer)"
+            let rate = peer.bytesPerSecond.map { ", \(ByteSize.display($0))/s" } ?? ""
             table.add(
                 way,
-                "\(peer.result.rawValue), \(ByteSize.display(peer.bytes)): \(peer.evidence)")
+                "\(peer.result.rawValue), \(ByteSize.display(peer.bytes))\(rate): \(peer.evidence)")
+        }
+        if let promises = verify.promises { add(promises, to: &table) }
+        if verify.jobs.count > 1 {
+            for job in verify.jobs {
+                table.add(
+                    "job \(job.name)",
+                    "\(job.target): \(job.result.blocksVerified) right, \(job.result.blocksBad) wrong"
+                )
+            }
         }
         return table
+    }
+
+    private func add(_ path: VerifyReport.Path, to table: inout Table) {
+        let name = verify.paths.count > 1 ? "\(path.target): " : ""
+        if let dax = path.dax { table.add("DAX", name + (dax ? "in effect" : "not in effect")) }
+        if let placement = path.placement {
+            table.add(
+                "pages",
+                "\(name)\(placement.pagesInBar) of \(placement.pagesChecked) in the BAR, "
+                    + "\(placement.pagesAsMapped) where the file system says")
+        } else if let reason = path.placementReason {
+            table.add("pages", "\(name)nothing said: \(reason)")
+        }
+        if let bandwidth = path.linkBandwidth {
+            table.add("link", "\(name)\(ByteSize.display(bandwidth))/s each way")
+        }
+    }
+
+    private func add(_ promises: PromiseOutcome, to table: inout Table) {
+        table.add(
+            "promises",
+            "\(promises.kept) of \(promises.promised) blocks kept, \(promises.broken) broken")
+        table.add(
+            "window",
+            "\(promises.window) blocks were being written: \(promises.windowNew) new, "
+                + "\(promises.windowOld) as before, \(promises.windowTorn) torn")
+        if promises.unpromised > 0 {
+            table.add("not begun", "\(promises.unpromised) blocks, of which nothing was known")
+        }
+    }
+
+    private static func twoDecimals(_ number: Double) -> String {
+        let hundredths = Int((number * 100).rounded())
+        return "\(hundredths / 100).\(hundredths % 100 < 10 ? "0" : "")\(hundredths % 100)"
     }
 
     private func rate(_ measure: WorkloadResult.Measure) -> String {

@@ -19,7 +19,7 @@ public final class TransferRing {
     public struct Completion: Sendable {
         /// Its buffer's number.
         public let slot: Int
-        /// Bytes moved, fewer than the buffer has only at the end of the file; or why none were.
+        /// Bytes moved, fewer than asked for only at the end of the file; or why none were.
         public let result: Result<Int, Errno>
     }
 
@@ -27,6 +27,7 @@ public final class TransferRing {
     private struct Transfer {
         var direction: Direction
         var offset: UInt64
+        var count: Int
         var done = 0
     }
 
@@ -56,11 +57,11 @@ public final class TransferRing {
         transfers = [Transfer?](repeating: nil, count: buffers.count)
     }
 
-    /// Begins to move a whole buffer, whose last transfer must have ended. What is begun is handed to
-    /// the kernel by ``next()``, all at once.
-    public func begin(_ direction: Direction, slot: Int, at offset: UInt64) {
+    /// Begins to move the first `count` bytes of a buffer, whose last transfer must have ended. What is
+    /// begun is handed to the kernel by ``next()``, all at once.
+    public func begin(_ direction: Direction, slot: Int, count: Int, at offset: UInt64) {
         precondition(transfers[slot] == nil, "buffer \(slot) is on its way")
-        transfers[slot] = Transfer(direction: direction, offset: offset)
+        transfers[slot] = Transfer(direction: direction, offset: offset, count: count)
         prepare(slot)
     }
 
@@ -101,7 +102,7 @@ public final class TransferRing {
             return Completion(slot: slot, result: .failure(error))
         }
         transfer.done += Int(result)
-        if result > 0, transfer.done < buffers[slot].count {
+        if result > 0, transfer.done < transfer.count {
             transfers[slot] = transfer
             prepare(slot)
             return nil
@@ -114,16 +115,17 @@ public final class TransferRing {
         guard let transfer = transfers[slot] else { return }
         let context = UInt64(slot)
         let request: IORing.Request
-        if transfer.done == 0 {
+        if transfer.done == 0, transfer.count == buffers[slot].count {
             let buffer = registered[slot]
             request =
                 transfer.direction == .read
                 ? .read(file.descriptor, into: buffer, at: transfer.offset, context: context)
                 : .write(buffer, into: file.descriptor, at: transfer.offset, context: context)
         } else {
-            // The rest, where the kernel moved only part of it.
+            // A part, which a registered buffer cannot be told: of a shorter block, or the rest where
+            // the kernel moved only some of it.
             let rest = UnsafeMutableRawBufferPointer(
-                rebasing: buffers[slot][transfer.done...])
+                rebasing: buffers[slot][transfer.done..<transfer.count])
             let offset = transfer.offset + UInt64(transfer.done)
             request =
                 transfer.direction == .read

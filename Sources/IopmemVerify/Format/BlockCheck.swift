@@ -71,6 +71,21 @@ struct BlockCheck {
         }
     }
 
+    /// Whether some whole unit of 64 bytes is what a block with this header has there: nobody else's
+    /// data are, but where a pattern fills both.
+    static func hasPart(of header: FioHeader, in block: UnsafeRawBufferPointer) -> Bool {
+        guard header.pattern == nil else { return false }
+        let check = BlockCheck(block: block, expected: .header(header))
+        return check.withBlock(header) { right in
+            stride(from: 0, to: block.count, by: unit).contains { start in
+                let part = start..<min(start + unit, block.count)
+                return Memory.areEqual(
+                    UnsafeRawBufferPointer(rebasing: right[part]),
+                    UnsafeRawBufferPointer(rebasing: block[part]))
+            }
+        }
+    }
+
     /// What is wrong with a block that is not right.
     static func diagnose(
         _ block: UnsafeRawBufferPointer, _ expected: Expectation

@@ -128,8 +128,8 @@ public struct FioHeader: Sendable, Equatable {
     /// block.
     func block(_ index: Int, length: Int) -> FioHeader {
         var header = self
-        header.position = UInt64(index) * UInt64(length)
-        header.offset = offset + header.position
+        header.position = position + UInt64(index) * UInt64(length)
+        header.offset = offset + UInt64(index) * UInt64(length)
         header.length = UInt32(length)
         return header
     }

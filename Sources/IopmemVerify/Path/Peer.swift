@@ -111,6 +111,12 @@ public struct PeerResult: Sendable, Equatable, Encodable {
     public var direction: Direction
     /// Bytes that were transferred.
     public var bytes: UInt64 = 0
+    /// Nanoseconds that the transfers took.
+    public var time: UInt64 = 0
+    /// Nil where it was too short to say.
+    public var bytesPerSecond: UInt64? {
+        time > 0 ? UInt64(Double(bytes) * 1e9 / Double(time)) : nil
+    }
     /// Whether the data was right and the way direct.
     public var result: Verdict = .fail
     /// How that is known, or why it is not.
@@ -120,5 +126,17 @@ public struct PeerResult: Sendable, Equatable, Encodable {
 
     private enum CodingKeys: String, CodingKey {
         case peer, direction, bytes, result, evidence
+        case bytesPerSecond = "bw_bytes"
+    }
+
+    /// The keys of the public contract, and fio's `bw_bytes`.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(peer, forKey: .peer)
+        try container.encode(direction, forKey: .direction)
+        try container.encode(bytes, forKey: .bytes)
+        try container.encodeIfPresent(bytesPerSecond, forKey: .bytesPerSecond)
+        try container.encode(result, forKey: .result)
+        try container.encode(evidence, forKey: .evidence)
     }
 }

@@ -70,9 +70,11 @@ struct PeerTransfer {
         step("\(peer.path) -> \(file.path): \(count) bytes by O_DIRECT into the mapping: begin")
         try eachChunk(count) { at, size throws(IopmemError) in
             let part = UnsafeMutableRawBufferPointer(rebasing: mapping.bytes[at..<(at + size)])
+            let begun = Monotonic.nanoseconds()
             try bounces.during { () throws(IopmemError) in
                 try fill(part, from: source, at: position + UInt64(at))
             }
+            result.time += Monotonic.nanoseconds() - begun
             result.bytes += UInt64(size)
         }
         step("\(peer.path) -> \(file.path): end")
@@ -170,11 +172,13 @@ struct PeerTransfer {
         try fill(saved.bytes, from: drive, at: position)
         do throws(IopmemError) {
             step("\(file.path) -> \(peer.path): \(count) bytes by O_DIRECT from the mapping: begin")
+            let begun = Monotonic.nanoseconds()
             try bounces.during { () throws(IopmemError) in
                 try moved { () throws(Errno) in
                     try drive.write(UnsafeRawBufferPointer(mapping.bytes), at: position)
                 }
             }
+            result.time += Monotonic.nanoseconds() - begun
             step("\(file.path) -> \(peer.path): end")
             result.bytes += UInt64(count)
             _ = try framesInBar(mapping)

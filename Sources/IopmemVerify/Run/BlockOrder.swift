@@ -28,76 +28,37 @@ struct BlockOrder: Sendable {
         return value
     }
 
+    /// The inverse of ``block(at:)``.
+    func position(of block: UInt64) -> UInt64 {
+        guard let key else { return block }
+        var value = block
+        repeat { value = unpermute(value, key) } while value >= count
+        return value
+    }
+
+    private static let rounds: Range<UInt64> = 0..<4
+
     private func permute(_ value: UInt64, _ key: UInt64) -> UInt64 {
         let mask = (UInt64(1) << halfBits) - 1
         var left = value >> halfBits
         var right = value & mask
-        for round in UInt64(0)..<4 {
-            let mixed = Self.mix(right ^ (key &+ round &* 0x9e37_79b9_7f4a_7c15))
-            (left, right) = (right, left ^ (mixed & mask))
+        for round in Self.rounds {
+            (left, right) = (right, left ^ (Self.mixed(right, key, round) & mask))
         }
         return left << halfBits | right
     }
 
-    /// The finaliser of SplitMix64 (Steele, Lea, Flood 2014).
-    private static func mix(_ value: UInt64) -> UInt64 {
-        var z = value
-        z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-        return z ^ z >> 31
-    }
-}
-
-/// The headers of a loop's blocks in the order in which they are written. Two of
-/// them made alike give the same headers: the second verifies the first.
-struct BlockSequence {
-    private let workload: Workload
-    private let order: BlockOrder
-    private let stamp: (seconds: UInt32, nanoseconds: UInt32)
-    private let loop: UInt64
-    private var seeds: SeedSequence
-    private var position: UInt64 = 0
-
-    /// The sequence of a workload's first loop.
-    ///
-    /// - Parameter stamp: the time that all headers of the run carry.
-    init(_ workload: Workload, stamp: (seconds: UInt32, nanoseconds: UInt32) = (0, 0)) {
-        self.init(
-            workload, stamp: stamp,
-            seeds: SeedSequence(randseed: workload.randseed, thread: 1), loop: 0)
+    private func unpermute(_ value: UInt64, _ key: UInt64) -> UInt64 {
+        let mask = (UInt64(1) << halfBits) - 1
+        var left = value >> halfBits
+        var right = value & mask
+        for round in Self.rounds.reversed() {
+            (left, right) = (right ^ (Self.mixed(left, key, round) & mask), left)
+        }
+        return left << halfBits | right
     }
 
-    private init(
-        _ workload: Workload, stamp: (seconds: UInt32, nanoseconds: UInt32),
-        seeds: SeedSequence, loop: UInt64
-    ) {
-        self.workload = workload
-        self.stamp = stamp
-        self.seeds = seeds
-        order = BlockOrder(
-            count: workload.blockCount,
-            shuffledBy: workload.pattern.isRandom ? workload.randseed &+ loop : nil)
-        self.loop = loop
-    }
-
-    /// The next block's header; nil after the last.
-    mutating func next() -> FioHeader? {
-        guard position < workload.blockCount else { return nil }
-        defer { position += 1 }
-        let format = workload.format
-        var header = FioHeader(
-            layout: format.release.layout, method: format.method ?? BlockFormat.defaultMethod,
-            length: UInt32(workload.blockSize), seed: seeds.next(),
-            offset: workload.offset + order.block(at: position) * UInt64(workload.blockSize),
-            seconds: stamp.seconds, nanoseconds: stamp.nanoseconds, number: position,
-            pattern: format.pattern)
-        header.release = format.release
-        return header
-    }
-
-    /// The sequence of the loop after this one, which must have been used up:
-    /// its seeds go on, so that data of two loops never look alike.
-    func following() -> BlockSequence {
-        BlockSequence(workload, stamp: stamp, seeds: seeds, loop: loop + 1)
+    private static func mixed(_ half: UInt64, _ key: UInt64, _ round: UInt64) -> UInt64 {
+        SplitMix64.mix(half ^ (key &+ round &* 0x9e37_79b9_7f4a_7c15))
     }
 }

@@ -18,8 +18,10 @@ protocol Engine: AnyObject {
     func read(
         _ block: UnsafeMutableRawBufferPointer, at offset: UInt64
     ) throws(TransferFailure)
-    /// Sees to it that everything written is on the device, and that what is
-    /// read from now on comes from there, as far as the kernel can be told so.
+    /// Sees to it that everything written is on the device.
+    func sync() throws(Errno)
+    /// The same, and that what is read from now on comes from there, as far as the kernel can be told
+    /// so.
     func settle() throws(Errno)
 }
 
@@ -44,6 +46,8 @@ final class PsyncEngine: Engine {
         }
         guard count == block.count else { throw .endOfTarget }
     }
+
+    func sync() throws(Errno) { try file.sync() }
 
     func settle() throws(Errno) {
         try file.sync()
@@ -94,6 +98,8 @@ final class MmapEngine: Engine {
             throw .errno(error)
         }
     }
+
+    func sync() throws(Errno) { try mapping?.sync() }
 
     func settle() throws(Errno) {
         if writable { try mapping?.sync() }

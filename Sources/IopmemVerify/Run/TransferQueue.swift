@@ -6,12 +6,14 @@ import SystemPackage
 protocol TransferQueue: AnyObject {
     /// One for each I/O that can be under way.
     var buffers: [UnsafeMutableRawBufferPointer] { get }
-    /// Begins to move a whole buffer.
-    func begin(_ direction: TransferRing.Direction, slot: Int, at offset: UInt64)
+    /// Begins to move the first `count` bytes of a buffer.
+    func begin(_ direction: TransferRing.Direction, slot: Int, count: Int, at offset: UInt64)
     /// Waits for the end of an I/O and says which, and what went wrong if something did.
     func next() -> (slot: Int, failure: TransferFailure?)
-    /// Sees to it that everything written is on the device, and that what is
-    /// read from now on comes from there, as far as the kernel can be told so.
+    /// Sees to it that everything written is on the device.
+    func sync() throws(Errno)
+    /// The same, and that what is read from now on comes from there, as far as the kernel can be told
+    /// so.
     func settle() throws(Errno)
 }
 
@@ -28,11 +30,12 @@ final class SerialQueue: TransferQueue {
         buffers = [memory.bytes]
     }
 
-    func begin(_ direction: TransferRing.Direction, slot: Int, at offset: UInt64) {
+    func begin(_ direction: TransferRing.Direction, slot: Int, count: Int, at offset: UInt64) {
+        let block = UnsafeMutableRawBufferPointer(rebasing: buffers[slot][..<count])
         do throws(TransferFailure) {
             switch direction {
-            case .read: try engine.read(buffers[slot], at: offset)
-            case .write: try engine.write(UnsafeRawBufferPointer(buffers[slot]), at: offset)
+            case .read: try engine.read(block, at: offset)
+            case .write: try engine.write(UnsafeRawBufferPointer(block), at: offset)
             }
             ended = (slot, nil)
         } catch {
@@ -46,6 +49,8 @@ final class SerialQueue: TransferQueue {
         return last
     }
 
+    func sync() throws(Errno) { try engine.sync() }
+
     func settle() throws(Errno) { try engine.settle() }
 }
 
@@ -55,8 +60,10 @@ final class RingQueue: TransferQueue {
     private let memory: AlignedBuffer
     private let file: OpenFile
     private let ring: TransferRing
+    private var lengths: [Int]
 
     init(_ file: OpenFile, blockSize: Int, depth: Int) throws(Errno) {
+        lengths = [Int](repeating: 0, count: depth)
         memory = AlignedBuffer(size: blockSize * depth)
         let bytes = memory.bytes
         buffers = (0..<depth).map { slot in
@@ -67,8 +74,9 @@ final class RingQueue: TransferQueue {
         ring = try TransferRing(file, buffers: buffers)
     }
 
-    func begin(_ direction: TransferRing.Direction, slot: Int, at offset: UInt64) {
-        ring.begin(direction, slot: slot, at: offset)
+    func begin(_ direction: TransferRing.Direction, slot: Int, count: Int, at offset: UInt64) {
+        ring.begin(direction, slot: slot, count: count, at: offset)
+        lengths[slot] = count
     }
 
     func next() -> (slot: Int, failure: TransferFailure?) {
@@ -81,11 +89,13 @@ final class RingQueue: TransferQueue {
         }
         switch completion.result {
         case .failure(let errno): return (completion.slot, .errno(errno))
-        case .success(let count) where count < buffers[completion.slot].count:
+        case .success(let count) where count < lengths[completion.slot]:
             return (completion.slot, .endOfTarget)
         case .success: return (completion.slot, nil)
         }
     }
+
+    func sync() throws(Errno) { try file.sync() }
 
     func settle() throws(Errno) {
         try file.sync()

@@ -3,155 +3,154 @@ public import Iopmem
 import IopmemSystem
 import SystemPackage
 
-/// Everything that `verify` does to one target, from opening it to the report.
+/// Everything that `verify` does, from opening its targets to the report.
 public struct Verification {
     /// What was asked for.
     public struct Request: Sendable {
-        /// fio's words. A `size` of 0 means all of the target.
-        public var workload: Workload
-        /// fio's `direct` if the user gave one; else it follows from the target.
-        public var direct: Bool?
+        /// At least one.
+        public var jobs: [JobSpec]
+        /// What jobs without a file of their own are aimed at: a namespace, a block node, a file.
+        public var target: String?
         /// Block nodes to move data to and from, by path.
-        public var peers: [String]
+        public var peers: [String] = []
         /// Whether peers are also written, and restored.
-        public var peerWrite: Bool
+        public var peerWrite = false
+        /// The file that remembers what was promised; nil for none.
+        public var state: String?
 
-        /// A request.
+        /// A request for some jobs.
+        public init(_ jobs: [JobSpec], on target: String?) {
+            self.jobs = jobs
+            self.target = target
+        }
+
+        /// A request for one.
         public init(
-            workload: Workload, direct: Bool? = nil, peers: [String] = [], peerWrite: Bool = false
+            workload: Workload, direct: Bool? = nil, on target: String, peers: [String] = [],
+            peerWrite: Bool = false
         ) {
-            self.workload = workload
-            self.direct = direct
+            var job = JobSpec("verify")
+            job.workload = workload
+            job.direct = direct
+            self.init([job], on: target)
             self.peers = peers
             self.peerWrite = peerWrite
         }
     }
 
-    private let target: VerifyTarget
+    let plan: Plan
     private let name: String
     private let host: any Host
-    private let workload: Workload
-    private let window: BarWindow?
+    /// The memory behind each target.
+    private let windows: [BarWindow?]
     private let peers: [Peer]
     private let peerWrite: Bool
+    private let state: VerifyState?
 
-    /// Whether data on a block device will be overwritten, so that somebody
-    /// should agree.
-    public var overwritesDevice: Bool { target.kind == .blockNode && workload.writes }
-    /// What is written over, for the question.
-    public var path: String { target.path }
-    /// What will be done.
-    public var plan: Workload { workload }
-
-    /// Looks at the target and refuses what cannot work; changes nothing.
-    public init(_ name: String, _ request: Request, on host: any Host) throws(IopmemError) {
-        try Workload.validate(blockSize: request.workload.blockSize)
-        let target = try VerifyTarget.find(name, on: host)
-        var workload = request.workload
-        workload.direct = request.direct ?? (target.kind == .blockNode && workload.engine != .mmap)
-        workload.size = try Self.size(of: target, workload)
-        try workload.validate()
-        window = try target.window(root: host.root)
-        if !request.peers.isEmpty {
-            guard window != nil else {
-                throw IopmemError(
-                    .unsupported,
-                    "--peer needs pages of the BAR in a mapping, and here there are none",
-                    because: target.reasonWithoutPlacement,
-                    remedy:
-                        "name a file on a file system mounted with -o dax on a namespace of mode fsdax"
-                )
-            }
-            guard workload.writes else {
-                throw IopmemError(
-                    .usage,
-                    "--peer moves the peer's data into the target, and this workload only reads",
-                    remedy: "leave out --peer, or use --rw write")
-            }
+    /// Looks at the targets and refuses what cannot work; changes nothing.
+    public init(_ request: Request, on host: any Host) throws(IopmemError) {
+        let state = try request.state.map { path throws(IopmemError) in
+            try VerifyState(path, for: request.jobs)
         }
+        let plan = try Plan(state?.jobs ?? request.jobs, target: request.target, on: host)
+        try state?.refuseUnfit(plan)
+        windows = try plan.targets.map { target throws(IopmemError) in
+            try target.window(root: host.root)
+        }
+        name = request.target ?? plan.targets.map(\.path).joined(separator: ", ")
         var peers: [Peer] = []
-        for path in request.peers {
-            peers.append(try Peer.find(path, for: target, on: host))
+        if !request.peers.isEmpty {
+            try Self.refusePeers(plan, windows)
+            for path in request.peers {
+                peers.append(try Peer.find(path, for: plan.targets[0], on: host))
+            }
         }
+        self.plan = plan
         self.peers = peers
-        self.target = target
-        self.name = name
+        self.state = state
         self.host = host
-        self.workload = workload
         peerWrite = request.peerWrite
     }
 
-    private static func size(
-        of target: VerifyTarget, _ workload: Workload
-    ) throws(IopmemError) -> UInt64 {
-        let available: UInt64
-        switch target.kind {
-        case .newFile:
-            guard workload.writes else {
-                throw IopmemError(
-                    .notFound, "\(target.path) does not exist",
-                    remedy: "write it first: leave out --verify-only, and give --size")
-            }
-            guard workload.size > 0 else {
-                throw IopmemError(
-                    .usage, "\(target.path) does not exist yet",
-                    remedy: "say how large it shall be: --size")
-            }
-            return workload.size
-        case .file:
-            available = target.size
-            if workload.writes && workload.size > 0 { return workload.size }
-        case .blockNode:
-            let path = target.path
-            do throws(Errno) {
-                available = try OpenFile(path).blockGeometry().size
-            } catch {
-                throw IopmemError(error, "cannot open \(path)")
-            }
-        }
-        guard workload.offset < available else {
+    private static func refusePeers(_ plan: Plan, _ windows: [BarWindow?]) throws(IopmemError) {
+        guard plan.targets.count == 1 else {
             throw IopmemError(
                 .usage,
-                available == 0
-                    ? "\(target.path) is empty"
-                    : "--offset \(workload.offset) is behind the end of \(target.path) (\(available) bytes)",
-                remedy: available == 0 ? "say how much shall be written: --size" : nil)
+                "--peer moves data into one target, and these jobs have \(plan.targets.count)",
+                remedy: "verify the others in a run of their own")
         }
-        let rest = available - workload.offset
-        guard workload.size <= rest else {
+        guard windows[0] != nil else {
             throw IopmemError(
-                .usage,
-                "\(target.path) holds \(rest) bytes from --offset on, fewer than --size \(workload.size)",
+                .unsupported,
+                "--peer needs pages of the BAR in a mapping, and here there are none",
+                because: plan.targets[0].reasonWithoutPlacement,
                 remedy:
-                    "use --size \(rest / UInt64(workload.blockSize) * UInt64(workload.blockSize))")
+                    "name a file on a file system mounted with -o dax on a namespace of mode fsdax")
         }
-        return workload.size > 0 ? workload.size : rest
+        guard plan.writes(to: 0) else {
+            throw IopmemError(
+                .usage,
+                "--peer moves the peer's data into the target, and this workload only reads",
+                remedy: "leave out --peer, or use --rw write")
+        }
+    }
+
+    // MARK: What will be done
+
+    /// What will be done, a sentence for each job.
+    public var description: [String] {
+        plan.jobs.map { job in
+            let workload = job.workload
+            return "\(workload.writes ? "write and verify" : "verify") "
+                + "\(ByteSize.display(workload.size)) of \(plan.targets[job.target].path) from offset "
+                + "\(workload.offset) in blocks of \(workload.sizes)"
+                + (workload.loops > 1 ? ", \(workload.loops) times" : "")
+        }
+    }
+
+    /// Block devices whose data will be overwritten, so that somebody should agree: their paths, and
+    /// how many bytes.
+    public var overwritten: [(path: String, bytes: UInt64)] {
+        plan.targets.indices.filter(overwrites).map { index in
+            (plan.targets[index].path, UInt64(plan.range(of: index).count))
+        }
+    }
+
+    private func overwrites(_ index: Int) -> Bool {
+        plan.targets[index].kind == .blockNode && plan.writes(to: index)
+    }
+
+    /// Whether sha512 is written as a release of fio does that leaves it unfinished.
+    public var writesUnfinishedDigest: Bool {
+        plan.jobs.map(\.workload).contains { workload in
+            workload.writes && workload.format.method == .sha512
+                && !workload.format.release.isSHA512Finished
+        }
+    }
+
+    /// Whether two or more copies of a job share one range.
+    public var sharesRange: Bool {
+        Set(plan.jobs.map(\.name)).count < plan.jobs.count
     }
 
     /// Refuses to write over what is recognised on a block device, or in use.
     ///
     /// - Parameter force: a recognised file system is no obstacle.
     public func checkOverwrite(force: Bool) throws(IopmemError) {
-        guard overwritesDevice else { return }
-        let found: [Signature]
-        do throws(Errno) {
-            found = try host.signatures(onNode: target.path)
-        } catch {
-            throw IopmemError(error, "cannot look for file systems on \(target.path)")
+        for index in plan.targets.indices where overwrites(index) {
+            let target = plan.targets[index]
+            let found: [Signature]
+            do throws(Errno) {
+                found = try host.signatures(onNode: target.path)
+            } catch {
+                throw IopmemError(error, "cannot look for file systems on \(target.path)")
+            }
+            if host.isClaimed(target.path) { throw target.busy(on: host) }
+            guard let first = found.first, !force else { continue }
+            throw IopmemError(
+                .dataPresent, "\(target.path) holds \(first.type), which the test would destroy",
+                remedy: "test a file on it instead, or add --force")
         }
-        if host.isClaimed(target.path) { throw busy() }
-        guard let first = found.first, !force else { return }
-        throw IopmemError(
-            .dataPresent, "\(target.path) holds \(first.type), which the test would destroy",
-            remedy: "test a file on it instead, or add --force")
-    }
-
-    private func busy() -> IopmemError {
-        let holders = target.device.map { host.holders(of: $0).map(\.description) } ?? []
-        return IopmemError(
-            .busy, "\(target.path) is in use",
-            because: holders.isEmpty ? nil : holders.joined(separator: ", "),
-            remedy: "unmount it, or test a file on it instead")
     }
 
     // MARK: The run
@@ -160,24 +159,23 @@ public struct Verification {
     ///
     /// - Parameters:
     ///   - step: told what is done, line by line.
-    ///   - progress: told how far the workload is.
+    ///   - progress: told how far the jobs are.
     public func run(
-        step: @escaping (String) -> Void, progress: @escaping (VerifyRun.Progress) -> Void
+        step: @escaping (String) -> Void, progress: @escaping (RunMonitor.Progress) -> Void
     ) throws(IopmemError) -> VerifyReport {
         host.holdSignals()
-        let file = try openTarget()
-        var report = VerifyReport(
-            failures: [], target: name, options: workload,
-            placementReason: target.reasonWithoutPlacement, p2p: [])
-        if window != nil { try judgeDAX(file, &report) }
-        if report.dax == true { movePeers(file, step, &report) }
-        if host.pendingSignal() == nil {
-            step(
-                "\(workload.writes ? "writing and verifying" : "verifying") \(workload.blockCount) blocks of \(workload.blockSize) bytes, loops: \(workload.loops)"
-            )
-            try work(file, progress, &report)
+        var files: [TargetFiles] = []
+        for index in plan.targets.indices {
+            files.append(try TargetFiles(index, of: plan, on: host))
         }
-        if report.dax == true { place(file, step, &report) }
+        var report = VerifyReport(target: name, plan: plan)
+        for index in plan.targets.indices { try judgeDAX(index, files[index].main, &report) }
+        if report.isDAX(0) { movePeers(files[0].main, step, &report) }
+        if host.pendingSignal() == nil { try work(files, step, progress, &report) }
+        for index in plan.targets.indices where report.isDAX(index) {
+            place(index, files[index].main, step, &report)
+        }
+        for index in plan.targets.indices { judgeLink(index, &report) }
         if let signal = host.pendingSignal(),
             !report.failures.contains(where: { $0.code == .interrupted })
         {
@@ -187,41 +185,98 @@ public struct Verification {
     }
 
     private func work(
-        _ file: OpenFile, _ progress: @escaping (VerifyRun.Progress) -> Void,
-        _ report: inout VerifyReport
+        _ files: [TargetFiles], _ step: (String) -> Void,
+        _ progress: (RunMonitor.Progress) -> Void, _ report: inout VerifyReport
     ) throws(IopmemError) {
-        let run = try VerifyRun(
-            workload, on: file,
-            environment: .init(pendingSignal: { host.pendingSignal() }, progress: progress))
-        let result = try run.run()
-        report.workload = result
-        if result.blocksBad > 0 {
-            report.failures.append(
-                IopmemError(
-                    .verification,
-                    "\(name): \(result.blocksBad) of \(result.blocksBad + result.blocksVerified) blocks are wrong",
-                    remedy: "see the mismatches in the report"))
+        let usage = ProcessorTime.ofProcess()
+        defer { report.processor = ProcessorTime.ofProcess() - usage }
+        let monitor = RunMonitor(jobs: plan.jobs.count)
+        for turn in plan.turns where host.pendingSignal() == nil {
+            for line in turn.map({ description[$0] }).uniqued { step(line) }
+            let bodies = turn.map { index in
+                let job = plan.jobs[index]
+                let file = files[job.target].file(for: job.workload)
+                let state = state
+                return { @Sendable () -> Result<WorkloadResult, IopmemError> in
+                    Result { () throws(IopmemError) in
+                        let environment = monitor.environment(of: index)
+                        guard let state else {
+                            return try VerifyRun(job.workload, on: file, environment: environment)
+                                .run()
+                        }
+                        return try state.run(job.workload, on: file, environment: environment)
+                    }
+                }
+            }
+            let results = Workers.run(bodies) {
+                if let signal = host.pendingSignal() { monitor.stop(signal) }
+                progress(monitor.progress)
+            }
+            for (index, result) in zip(turn, results) { try take(index, result, &report) }
         }
-        if let interruption = result.interruption {
-            report.failures.append(interruption.error(on: name))
-        } else if result.blocksVerified + result.blocksBad == 0 {
-            report.failures.append(
-                IopmemError(.verification, "\(name): not one block was verified"))
+        report.promises = state?.outcome
+        judge(&report)
+    }
+
+    private func take(
+        _ index: Int, _ result: Result<WorkloadResult, IopmemError>, _ report: inout VerifyReport
+    ) throws(IopmemError) {
+        switch result {
+        case .success(let result):
+            report.add(result, of: plan.jobs[index])
+        case .failure(let error):
+            // What other jobs have found is not thrown away.
+            guard !report.jobs.isEmpty || plan.jobs.count > 1 else { throw error }
+            report.failures.append(error)
         }
     }
 
-    private func judgeDAX(_ file: OpenFile, _ report: inout VerifyReport) throws(IopmemError) {
+    private func judge(_ report: inout VerifyReport) {
+        guard let total = report.workload else { return }
+        if total.blocksBad > 0 {
+            report.failures.append(
+                IopmemError(
+                    .verification,
+                    "\(name): \(total.blocksBad) of \(total.blocksBad + total.blocksVerified) blocks are wrong",
+                    remedy: "see the mismatches in the report"))
+        }
+        var isInterrupted = false
+        for job in report.jobs {
+            let path = plan.jobs.count > 1 ? "\(job.name), \(job.target)" : name
+            if let interruption = job.result.interruption {
+                // One signal ends all jobs.
+                if case .signal = interruption, isInterrupted { continue }
+                isInterrupted = true
+                report.failures.append(interruption.error(on: path))
+            } else if job.result.blocksVerified + job.result.blocksBad == 0 {
+                report.failures.append(
+                    IopmemError(.verification, "\(path): not one block was verified"))
+            }
+        }
+        if let promises = report.promises {
+            report.failures += promises.failures(on: name)
+        }
+    }
+
+    private func judgeDAX(
+        _ index: Int, _ file: OpenFile, _ report: inout VerifyReport
+    ) throws(IopmemError) {
+        let target = plan.targets[index]
+        report.paths[index].placementReason = target.reasonWithoutPlacement
+        guard windows[index] != nil else { return }
+        let isDAX: Bool
         do throws(Errno) {
-            report.dax = try file.status().isDAX
+            isDAX = try file.status().isDAX
         } catch {
             throw IopmemError(error, "cannot ask whether DAX is in effect for \(target.path)")
         }
-        guard report.dax != true else { return }
-        report.placementReason = "DAX is not in effect"
+        report.paths[index].dax = isDAX
+        guard !isDAX else { return }
+        report.paths[index].placementReason = "DAX is not in effect"
         report.failures.append(
             IopmemError(
                 .verification,
-                "\(name): DAX is not in effect: its pages are in RAM, not in the BAR",
+                "\(target.path): DAX is not in effect: its pages are in RAM, not in the BAR",
                 remedy: "mount the file system with -o dax=always (ext4: with 4 KiB blocks; xfs: "
                     + "without a real-time device), and look with iopmemctl doctor"))
         for peer in peers {
@@ -235,10 +290,11 @@ public struct Verification {
     private func movePeers(
         _ file: OpenFile, _ step: @escaping (String) -> Void, _ report: inout VerifyReport
     ) {
-        guard let window, !peers.isEmpty else { return }
+        guard let window = windows[0], !peers.isEmpty else { return }
         let page = UInt64(FileMapping.pageSize)
-        let first = (workload.offset + page - 1) / page * page
-        let last = (workload.offset + workload.size) / page * page
+        let range = plan.range(of: 0)
+        let first = (range.lowerBound + page - 1) / page * page
+        let last = range.upperBound / page * page
         for peer in peers where host.pendingSignal() == nil {
             let transfer = PeerTransfer(
                 peer: peer, file: file, window: window, range: first..<max(first, last),
@@ -258,104 +314,67 @@ public struct Verification {
     }
 
     private func place(
-        _ file: OpenFile, _ step: (String) -> Void, _ report: inout VerifyReport
+        _ index: Int, _ file: OpenFile, _ step: (String) -> Void, _ report: inout VerifyReport
     ) {
-        guard let window, host.pendingSignal() == nil else { return }
+        guard let window = windows[index], host.pendingSignal() == nil else { return }
         step("comparing page frames with FIEMAP and \(window.description)")
         let placement: Placement
         do throws(IopmemError) {
             placement = try PlacementCheck(file: file, window: window).check(
-                workload.offset..<(workload.offset + workload.size), writable: workload.writes,
+                plan.range(of: index), writable: plan.writes(to: index),
                 pendingSignal: { host.pendingSignal() })
         } catch {
             // What was found before is worth more than this.
             report.failures.append(error)
-            report.placementReason = error.message
+            report.paths[index].placementReason = error.message
             return
         }
-        report.placement = placement
+        report.paths[index].placement = placement
         guard !placement.isDirect, host.pendingSignal() == nil else { return }
         report.failures.append(
             IopmemError(
                 .verification,
-                "\(name): \(placement.pagesInBar) of \(placement.pagesChecked) pages are in the BAR, \(placement.pagesAsMapped) where the file system says",
+                "\(plan.targets[index].path): \(placement.pagesInBar) of \(placement.pagesChecked) pages are in the BAR, \(placement.pagesAsMapped) where the file system says",
                 because: placement.stray))
     }
 
-    // MARK: Opening
-
-    private func openTarget() throws(IopmemError) -> OpenFile {
-        var options: OpenFile.Options = []
-        if workload.writes { options.insert(.write) }
-        if workload.direct { options.insert(.direct) }
-        if overwritesDevice { options.insert(.exclusive) }
-        if target.kind == .newFile { options.formUnion([.create, .exclusive]) }
-        let file: OpenFile
-        do throws(Errno) {
-            file = try OpenFile(target.path, options)
-        } catch .resourceBusy {
-            throw busy()
-        } catch {
-            throw openFailure(error)
+    /// Flags what no link can have carried.
+    private func judgeLink(_ index: Int, _ report: inout VerifyReport) {
+        guard let region = plan.targets[index].region else { return }
+        guard let link = PCILink(of: "sys/bus/pci/devices/\(region.device)", root: host.root) else {
+            return
         }
-        do throws(IopmemError) {
-            try prepare(file)
-        } catch {
-            // A file that could not be made whole is not left behind.
-            if target.kind == .newFile { FileName.remove(target.path) }
-            throw error
+        report.paths[index].linkBandwidth = link.bandwidth
+        let jobs = report.jobs.filter { $0.target == plan.targets[index].path }
+        for (words, measures) in [
+            ("written", jobs.map(\.result.write)), ("read", jobs.map(\.result.read)),
+        ] {
+            // A second and a fraction of a megabyte say nothing.
+            for measure in measures where measure.bytes >= 1 << 20 {
+                guard let rate = measure.bytesPerSecond, rate > link.bandwidth else { continue }
+                report.warnings.append(
+                    "\(plan.targets[index].path): \(words) with \(ByteSize.display(rate))/s, more than"
+                        + " the link of \(region.device) can carry (\(ByteSize.display(link.bandwidth))/s):"
+                        + " a cache between here and the memory has answered")
+                break
+            }
         }
-        return file
-    }
-
-    private func openFailure(_ error: Errno) -> IopmemError {
-        let verb = workload.writes ? "for writing" : "for reading"
-        if error == .invalidArgument && workload.direct {
-            return IopmemError(
-                .unsupported, "cannot open \(target.path) with O_DIRECT",
-                because: error.description,
-                remedy: "use --direct 0")
-        }
-        return IopmemError(
-            error, "cannot open \(target.path) \(verb)",
-            remedy: error == .readOnlyFileSystem
-                ? "mount the file system read-write, or use --verify-only" : nil)
-    }
-
-    private func prepare(_ file: OpenFile) throws(IopmemError) {
-        guard target.kind == .blockNode else { return try prepareFile(file) }
-        do throws(Errno) {
-            let geometry = try file.blockGeometry()
-            guard !(workload.writes && geometry.isReadOnly) else { throw .readOnlyFileSystem }
-            guard !workload.direct || workload.blockSize.isMultiple(of: geometry.logicalBlock),
-                workload.offset.isMultiple(of: UInt64(geometry.logicalBlock))
-            else { throw .invalidArgument }
-        } catch .readOnlyFileSystem {
-            throw IopmemError(
-                .failed, "\(target.path) is read-only", remedy: "use --verify-only")
-        } catch .invalidArgument {
-            throw IopmemError(
-                .usage,
-                "\(target.path) has larger blocks than --bs \(workload.blockSize) or --offset \(workload.offset)",
-                remedy: "use --bs 4k, or --direct 0")
-        } catch {
-            throw IopmemError(error, "cannot ask \(target.path) for its size")
+        for peer in report.p2p where peer.result == .pass {
+            guard let rate = peer.bytesPerSecond, rate > link.bandwidth, peer.bytes >= 1 << 20
+            else {
+                continue
+            }
+            report.warnings.append(
+                "\(peer.peer), \(peer.direction.rawValue): \(ByteSize.display(rate))/s is more than the link"
+                    + " of \(region.device) can carry (\(ByteSize.display(link.bandwidth))/s)")
         }
     }
+}
 
-    private func prepareFile(_ file: OpenFile) throws(IopmemError) {
-        do throws(Errno) {
-            guard workload.writes else { return }
-            try file.lock()
-            try file.allocate(offset: workload.offset, length: workload.size)
-        } catch .wouldBlock {
-            throw IopmemError(
-                .busy, "\(target.path) is locked", because: "another run is on it",
-                remedy: "wait for it to end")
-        } catch {
-            throw IopmemError(
-                error, "cannot give \(target.path) \(workload.size) bytes",
-                remedy: error == .noSpace ? "give a smaller --size" : nil)
-        }
+extension Array where Element: Hashable {
+    /// Without those that were there before.
+    fileprivate var uniqued: [Element] {
+        var seen: Set<Element> = []
+        return filter { seen.insert($0).inserted }
     }
 }
