@@ -18,7 +18,7 @@ release := swift build -c release --static-swift-stdlib --scratch-path .build-re
 products := .build-release/release
 
 .DEFAULT_GOAL := help
-.PHONY: man deb help demo shell test test-debug fuzz soak bench tour build lab module modules fmt check install uninstall \
+.PHONY: man deb help demo shell test test-debug fuzz soak bench tour gallery build lab module modules fmt check install uninstall \
 	install-module clean bootstrap
 
 help: ## Say what there is to make
@@ -52,6 +52,9 @@ bench: bootstrap lab ## Measure against nd_pmem and brd, write docs/benchmarks.m
 	@$(products)/iopmem-lab bench --output docs $(if $(KERNEL_SERIES),--kernel $(KERNEL_SERIES)) \
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick)
 
+gallery: bootstrap build ## Damage data in every way, record what verify says, write docs/verify.md
+	@Tests/gallery.sh
+
 tour: bootstrap lab ## Record a person's tour of an installed system, write docs/tour.md
 	@$(products)/iopmem-lab tour --output docs
 
@@ -82,7 +85,7 @@ fmt: ## Format all Swift
 
 check: bootstrap lab ## Lint Swift, shell and manual; sparse, checkpatch, gcc's analyzer over the driver
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
-	shellcheck Tests/run.sh Tests/fuzz.sh Tests/VMLab/agent.sh Tests/VMLab/bootstrap.sh \
+	shellcheck Tests/run.sh Tests/fuzz.sh Tests/gallery.sh Tests/VMLab/agent.sh Tests/VMLab/bootstrap.sh \
 		Tests/VMLab/coldplug/* .ci/run \
 		Tests/Support/Captured/capture.sh debian/iopmem-tools.initramfs-hook \
 		debian/iopmem-tools.postinst debian/iopmem-tools.prerm

@@ -57,6 +57,11 @@ int iopmem_open(const char *path, bool write, bool create, bool exclusive, bool 
 	return fd < 0 ? -errno : fd;
 }
 
+int iopmem_direct_flag(void)
+{
+	return O_DIRECT;
+}
+
 int iopmem_open_path(const char *path)
 {
 	int fd = open(path, O_PATH | O_CLOEXEC);

@@ -16,6 +16,8 @@ private enum Subject: String, CaseIterable {
     case config
     /// fio's blocks.
     case blocks
+    /// fio's job files, and what --state keeps.
+    case jobs
     /// What users and the kernel write in a line: sizes, addresses, ids, tables.
     case words
 
@@ -24,6 +26,7 @@ private enum Subject: String, CaseIterable {
         case .labels: LabelClaims.examine(input)
         case .config: ConfigClaims.examine(input)
         case .blocks: BlockClaims.examine(input)
+        case .jobs: JobClaims.examine(input)
         case .words: WordClaims.examine(input)
         }
     }

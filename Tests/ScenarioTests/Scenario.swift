@@ -62,6 +62,16 @@ struct Verified: Decodable {
         let mismatches: [JSONValue]
         let placement: Placement?
         let p2p: [Transfer]
+        let promises: Promises?
+    }
+
+    struct Promises: Decodable {
+        let loop: Int
+        let promised: Int
+        let kept: Int
+        let broken: Int
+        let window: Int
+        let window_torn: Int
     }
 
     struct Placement: Decodable {

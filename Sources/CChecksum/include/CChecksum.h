@@ -15,7 +15,7 @@ uint32_t iopmem_crc32c_portable(uint32_t state, const void *data, size_t n);
 /// Whether this processor has the CRC32 instruction (SSE4.2).
 bool iopmem_crc32c_has_hardware(void);
 
-/// The faster of the two that this machine can run.
+/// The faster of the two on this machine, as was measured when the program began.
 uint32_t iopmem_crc32c(uint32_t state, const void *data, size_t n);
 
 /// fio's crc32 (crc/crc32.c): polynomial 0x04C11DB7, the highest bit first, from 0, not inverted.

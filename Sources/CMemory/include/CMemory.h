@@ -22,7 +22,15 @@ int iopmem_guard_install(void);
 /// The jump out of the handler stays within this one C function.
 int iopmem_guarded_copy(void *to, const void *from, size_t n);
 
+/// Writes back and forgets what the processor's caches hold of a mapping of device memory, for
+/// which no system call does it. EIO instead of a SIGBUS; EOPNOTSUPP where this processor has no
+/// instruction for it.
+int iopmem_guarded_flush(const void *from, size_t n);
+
 // MARK: Files and block devices
+
+/// O_DIRECT, whose value is each architecture's own.
+int iopmem_direct_flag(void);
 
 struct iopmem_file_status {
 	uint64_t size;			/* bytes; 0 for devices */

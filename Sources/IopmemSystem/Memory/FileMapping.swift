@@ -66,6 +66,12 @@ public final class FileMapping {
         try check(iopmem_populate(part.baseAddress, part.count, writing))
     }
 
+    /// Writes back and forgets what the processor's caches hold of it, a cache line at a time: for
+    /// mappings of device memory, whose driver has no fsync.
+    public func flushCaches() throws(Errno) {
+        try check(iopmem_guarded_flush(bytes.baseAddress, bytes.count))
+    }
+
     /// msync(2): stores so far are on the device.
     public func sync() throws(Errno) {
         guard msync(bytes.baseAddress, bytes.count, Int32(MS_SYNC)) == 0 else {

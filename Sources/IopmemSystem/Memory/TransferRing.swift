@@ -5,7 +5,8 @@ public import SystemPackage
 
 /// Transfers between one file and a set of buffers, several at once, by io_uring(7).
 ///
-/// The buffers are registered: the kernel pins them once, and not for each transfer.
+/// The buffers are registered: the kernel pins them once, and not for each transfer. So is the file,
+/// which the kernel need not look up each time.
 public final class TransferRing {
     /// Which way.
     public enum Direction: Sendable {
@@ -31,7 +32,7 @@ public final class TransferRing {
         var done = 0
     }
 
-    private let file: OpenFile
+    private let file: IORing.RegisteredFile
     private let buffers: [UnsafeMutableRawBufferPointer]
     private let event: OwnedDescriptor
     private var ring: IORing
@@ -51,10 +52,44 @@ public final class TransferRing {
         var ring = try IORing(queueDepth: UInt32(buffers.count))
         registered = try ring.registerBuffers(buffers)
         try ring.registerEventFD(FileDescriptor(rawValue: descriptor))
+        self.file = try Self.register(file, in: &ring, event: event)
         self.ring = ring
-        self.file = file
         self.buffers = buffers
         transfers = [Transfer?](repeating: nil, count: buffers.count)
+    }
+
+    deinit {
+        // A ring that is closed lets go of its files some time later, and so would keep a file system
+        // from being unmounted (io_uring/io_uring.c, io_ring_exit_work()).
+        try? ring.unregisterFiles()
+    }
+
+    /// Opens a file once more, into the ring's own table: swift-system can put a file there in no other
+    /// way.
+    private static func register(
+        _ file: OpenFile, in ring: inout IORing, event: borrowing OwnedDescriptor
+    ) throws(Errno) -> IORing.RegisteredFile {
+        let flags = fcntl(file.descriptor.rawValue, F_GETFL)
+        guard flags >= 0 else { throw Errno(rawValue: errno) }
+        let slot = try ring.registerFileSlots(count: 1)[0]
+        _ = ring.prepare(
+            request: .open(
+                FilePath("/proc/self/fd/\(file.descriptor.rawValue)"),
+                in: FileDescriptor(rawValue: AT_FDCWD), into: slot,
+                mode: flags & O_ACCMODE == O_RDWR ? .readWrite : .readOnly,
+                options: FileDescriptor.OpenOptions(rawValue: flags & iopmem_direct_flag())))
+        while true {
+            do throws(Errno) {
+                try ring.submitPreparedRequests()
+            } catch .resourceTemporarilyUnavailable, .interrupted {
+                Pause.briefly()
+            }
+            if let completion = ring.tryConsumeCompletion() {
+                guard completion.result >= 0 else { throw Errno(rawValue: -completion.result) }
+                return slot
+            }
+            try wait(for: event)
+        }
     }
 
     /// Begins to move the first `count` bytes of a buffer, whose last transfer must have ended. What is
@@ -77,7 +112,7 @@ public final class TransferRing {
                 continue
             }
             if let ended = takeEnded() { return ended }
-            try wait()
+            try Self.wait(for: event)
         }
     }
 
@@ -119,8 +154,8 @@ public final class TransferRing {
             let buffer = registered[slot]
             request =
                 transfer.direction == .read
-                ? .read(file.descriptor, into: buffer, at: transfer.offset, context: context)
-                : .write(buffer, into: file.descriptor, at: transfer.offset, context: context)
+                ? .read(file, into: buffer, at: transfer.offset, context: context)
+                : .write(buffer, into: file, at: transfer.offset, context: context)
         } else {
             // A part, which a registered buffer cannot be told: of a shorter block, or the rest where
             // the kernel moved only some of it.
@@ -129,8 +164,8 @@ public final class TransferRing {
             let offset = transfer.offset + UInt64(transfer.done)
             request =
                 transfer.direction == .read
-                ? .read(file.descriptor, into: rest, at: offset, context: context)
-                : .write(rest, into: file.descriptor, at: offset, context: context)
+                ? .read(file, into: rest, at: offset, context: context)
+                : .write(rest, into: file, at: offset, context: context)
         }
         // As many entries as buffers, each of which has at most one request.
         let hasRoom = ring.prepare(request: request)
@@ -139,7 +174,7 @@ public final class TransferRing {
 
     /// Sleeps until the kernel has put something into the ring. Signals that end a run are held by
     /// its owner, who looks for them between transfers.
-    private func wait() throws(Errno) {
+    private static func wait(for event: borrowing OwnedDescriptor) throws(Errno) {
         while true {
             var count: UInt64 = 0
             let size = MemoryLayout.size(ofValue: count)

@@ -235,7 +235,7 @@ struct BlockCheck {
                 kind = .torn
                 words = (
                     "bytes of the write with seed \(hexadecimal(seed))",
-                    "bytes \(torn.range.lowerBound)..<\(torn.range.upperBound) of the block are of the write with seed \(hexadecimal(torn.seed))"
+                    "torn at \(boundary(torn.range)): bytes \(torn.range.lowerBound)..<\(torn.range.upperBound) of the block are of the write with seed \(hexadecimal(torn.seed))"
                 )
             } else {
                 kind = .garbage
@@ -245,6 +245,15 @@ struct BlockCheck {
                 kind: kind, expected: words?.expected ?? hex(run, of: reference),
                 got: words?.got ?? hex(run))
         }
+    }
+
+    /// The largest unit that both ends of a torn part are multiples of: a page, a sector, a cache line.
+    private func boundary(_ range: Range<Int>) -> String {
+        let units = [(4096, "4 KiB"), (512, "512 bytes"), (64, "64 bytes")]
+        let unit = units.first { unit, _ in
+            range.lowerBound.isMultiple(of: unit) && range.upperBound.isMultiple(of: unit)
+        }
+        return unit?.1 ?? "no boundary"
     }
 
     /// Runs of wrong bytes, the last one reaching to the end of all of them where

@@ -18,8 +18,6 @@ public struct Pace: Sendable, Equatable {
 
         /// Whether there is none.
         public var isEmpty: Bool { read == nil && write == nil }
-
-        func at(_ phase: VerifyRun.Progress.Phase) -> UInt64? { phase == .write ? write : read }
     }
 
     /// How often the whole is done, each time with other data.

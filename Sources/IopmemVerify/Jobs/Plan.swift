@@ -139,6 +139,13 @@ struct Plan: Sendable {
                     .notFound, "\(target.path) does not exist",
                     remedy: "write it first: leave out --verify-only, and give --size")
             }
+        case .daxNode:
+            guard workload.engine == .mmap else {
+                throw IopmemError(
+                    .usage, "\(target.path) is memory that can only be mapped",
+                    remedy: "use --ioengine mmap")
+            }
+            available = target.size
         case .file:
             available = max(available, target.size)
             if workload.writes && workload.size > 0 { return workload.size }

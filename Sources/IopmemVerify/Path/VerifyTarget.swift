@@ -13,6 +13,8 @@ public struct VerifyTarget: Sendable, Equatable {
         case file
         /// A block device: a namespace's node, a partition, any other disk.
         case blockNode
+        /// A character device of memory that programs map, in multiples of so many bytes: device DAX.
+        case daxNode(unit: UInt64)
     }
 
     /// The path that is opened.
@@ -79,12 +81,26 @@ public struct VerifyTarget: Sendable, Equatable {
             throw IopmemError(
                 .usage, "\(path) is a directory", remedy: "name a file in it, with --size")
         case .character:
-            throw IopmemError(
-                .unsupported, "\(path) is a character device, and verify does not know those",
-                remedy: "verify a namespace of mode fsdax or raw, or a file on one")
+            return try daxNode(path, status.device, inventory, host)
         case .other:
             throw IopmemError(.usage, "\(path) is neither a file nor a block device")
         }
+    }
+
+    /// A node of device DAX says in sysfs how large it is and how it is mapped (drivers/dax/bus.c).
+    private static func daxNode(
+        _ path: String, _ number: DeviceNumber, _ inventory: Inventory, _ host: any Host
+    ) throws(IopmemError) -> Self {
+        let folder = "/sys/dev/char/\(number)"
+        func value(_ attribute: String) -> UInt64? {
+            host.root.optionalText("\(folder)/\(attribute)").flatMap { UInt64(sysfs: $0) }
+        }
+        guard let size = value("size"), let unit = value("align"), size > 0, unit > 0 else {
+            throw IopmemError(
+                .unsupported, "\(path) is a character device, and not one of device DAX",
+                remedy: "verify a namespace of mode fsdax or raw, or a file on one")
+        }
+        return Self(path, .daxNode(unit: unit), size, on: number, inventory, host)
     }
 
     private static func newFile(
@@ -132,11 +148,25 @@ public struct VerifyTarget: Sendable, Equatable {
         return try BarWindow(namespace, start: device.start, root: root)
     }
 
+    /// Whether it is a device, whose contents are lost when it is written to.
+    var isDevice: Bool {
+        switch kind {
+        case .blockNode, .daxNode: true
+        case .newFile, .file: false
+        }
+    }
+
+    /// What mappings of it are multiples of, in bytes, where it can only be mapped; else nil.
+    var daxUnit: UInt64? {
+        if case .daxNode(let unit) = kind { unit } else { nil }
+    }
+
     /// Why nothing can be said about pages, where nothing can.
     var reasonWithoutPlacement: String? {
         if kind == .blockNode {
             return "a block node has no mapping of device pages; verify a file on it for that"
         }
+        if case .daxNode = kind { return "\(path) is memory of another driver's" }
         guard let namespace else { return "\(path) is not on an iopmem namespace" }
         guard namespace.mode == .fsdax else {
             return

@@ -148,7 +148,7 @@ final class VerifyState: Sendable {
             let folder = try? FileStatus(of: VerifyTarget.folder(of: path))
         else { return }
         let own =
-            target.kind == .blockNode
+            target.isDevice
             ? (try? FileStatus(of: target.path))?.device
             : (try? FileStatus(of: VerifyTarget.folder(of: target.path)))?.fileSystem
         guard folder.fileSystem != own else {
@@ -164,16 +164,19 @@ final class VerifyState: Sendable {
 
     /// Runs the job: makes promises, or checks them.
     func run(
-        _ workload: Workload, on file: OpenFile, environment: VerifyRun.Environment
+        _ workload: Workload, on file: OpenFile, environment: VerifyRun.Environment,
+        daxUnit: UInt64? = nil
     ) throws(IopmemError) -> WorkloadResult {
         if workload.writes {
             try create(workload, on: file.path)
             return try VerifyRun(
-                workload, on: file, environment: environment, ledger: self, stamp: stamp
+                workload, on: file, environment: environment, ledger: self, stamp: stamp,
+                daxUnit: daxUnit
             ).run()
         }
         let record = contents.withLock { $0.record }
-        let run = try VerifyRun(workload, on: file, environment: environment, stamp: stamp)
+        let run = try VerifyRun(
+            workload, on: file, environment: environment, stamp: stamp, daxUnit: daxUnit)
         let (result, outcome) = try run.checkPromises(record)
         contents.withLock { $0.outcome = outcome }
         return result

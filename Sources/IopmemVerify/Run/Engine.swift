@@ -60,23 +60,31 @@ final class MmapEngine: Engine {
     private let file: OpenFile
     private let range: Range<UInt64>
     private let writable: Bool
+    /// What offsets and lengths of mappings are multiples of, in bytes.
+    private let unit: UInt64
+    /// Whether the file is memory itself: its node knows no fsync.
+    private let isMemory: Bool
     /// Nil only while `settle` maps anew.
     private var mapping: FileMapping?
 
-    init(_ file: OpenFile, range: Range<UInt64>, writable: Bool) throws(Errno) {
+    /// - Parameter daxUnit: for a node of device DAX, what its mappings are multiples of; else nil.
+    init(
+        _ file: OpenFile, range: Range<UInt64>, writable: Bool, daxUnit: UInt64? = nil
+    ) throws(Errno) {
         self.file = file
         self.range = range
         self.writable = writable
-        mapping = try Self.map(file, range, writable)
+        unit = daxUnit ?? UInt64(FileMapping.pageSize)
+        isMemory = daxUnit != nil
+        mapping = try map()
     }
 
-    private static func map(
-        _ file: OpenFile, _ range: Range<UInt64>, _ writable: Bool
-    ) throws(Errno) -> FileMapping {
-        let page = UInt64(FileMapping.pageSize)
-        let start = range.lowerBound / page * page
+    private func map() throws(Errno) -> FileMapping {
+        let start = range.lowerBound / unit * unit
+        // A part of a page is mapped anyway; a part of a unit of device DAX is refused.
+        let end = isMemory ? (range.upperBound + unit - 1) / unit * unit : range.upperBound
         return try FileMapping(
-            file, offset: start, length: Int(range.upperBound - start), writable: writable)
+            file, offset: start, length: Int(end - start), writable: writable)
     }
 
     func write(_ block: UnsafeRawBufferPointer, at offset: UInt64) throws(TransferFailure) {
@@ -99,14 +107,17 @@ final class MmapEngine: Engine {
         }
     }
 
-    func sync() throws(Errno) { try mapping?.sync() }
+    func sync() throws(Errno) {
+        if isMemory { try mapping?.flushCaches() } else { try mapping?.sync() }
+    }
 
     func settle() throws(Errno) {
+        guard !isMemory else { return try sync() }
         if writable { try mapping?.sync() }
         // Cached pages can only be dropped while nobody maps them.
         mapping = nil
         try file.sync()
         try file.dropCache()
-        mapping = try Self.map(file, range, writable)
+        mapping = try map()
     }
 }

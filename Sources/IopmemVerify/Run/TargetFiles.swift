@@ -75,6 +75,7 @@ private struct Opening {
     }
 
     func prepare(_ file: OpenFile, _ jobs: [Plan.Job]) throws(IopmemError) {
+        if target.daxUnit != nil { return try lock(file) }
         guard target.kind == .blockNode else { return try prepareFile(file, jobs) }
         let geometry: BlockGeometry
         do throws(Errno) {
@@ -97,19 +98,28 @@ private struct Opening {
         }
     }
 
-    private func prepareFile(_ file: OpenFile, _ jobs: [Plan.Job]) throws(IopmemError) {
-        var length: UInt64 = 0
+    private func lock(_ file: OpenFile) throws(IopmemError) {
+        guard writes else { return }
         do throws(Errno) {
-            guard writes else { return }
             try file.lock()
-            for job in jobs where job.workload.writes {
-                length = job.workload.size
-                try file.allocate(offset: job.workload.offset, length: length)
-            }
         } catch .wouldBlock {
             throw IopmemError(
                 .busy, "\(target.path) is locked", because: "another run is on it",
                 remedy: "wait for it to end")
+        } catch {
+            throw IopmemError(error, "cannot lock \(target.path)")
+        }
+    }
+
+    private func prepareFile(_ file: OpenFile, _ jobs: [Plan.Job]) throws(IopmemError) {
+        guard writes else { return }
+        try lock(file)
+        var length: UInt64 = 0
+        do throws(Errno) {
+            for job in jobs where job.workload.writes {
+                length = job.workload.size
+                try file.allocate(offset: job.workload.offset, length: length)
+            }
         } catch {
             throw IopmemError(
                 error, "cannot give \(target.path) \(length) bytes",

@@ -108,7 +108,7 @@ public struct Verification {
         }
     }
 
-    /// Block devices whose data will be overwritten, so that somebody should agree: their paths, and
+    /// Devices whose data will be overwritten, so that somebody should agree: their paths, and
     /// how many bytes.
     public var overwritten: [(path: String, bytes: UInt64)] {
         plan.targets.indices.filter(overwrites).map { index in
@@ -117,7 +117,7 @@ public struct Verification {
     }
 
     private func overwrites(_ index: Int) -> Bool {
-        plan.targets[index].kind == .blockNode && plan.writes(to: index)
+        plan.targets[index].isDevice && plan.writes(to: index)
     }
 
     /// Whether sha512 is written as a release of fio does that leaves it unfinished.
@@ -139,6 +139,7 @@ public struct Verification {
     public func checkOverwrite(force: Bool) throws(IopmemError) {
         for index in plan.targets.indices where overwrites(index) {
             let target = plan.targets[index]
+            guard target.kind == .blockNode else { continue }
             let found: [Signature]
             do throws(Errno) {
                 found = try host.signatures(onNode: target.path)
@@ -197,14 +198,17 @@ public struct Verification {
                 let job = plan.jobs[index]
                 let file = files[job.target].file(for: job.workload)
                 let state = state
+                let unit = plan.targets[job.target].daxUnit
                 return { @Sendable () -> Result<WorkloadResult, IopmemError> in
                     Result { () throws(IopmemError) in
                         let environment = monitor.environment(of: index)
                         guard let state else {
-                            return try VerifyRun(job.workload, on: file, environment: environment)
-                                .run()
+                            return try VerifyRun(
+                                job.workload, on: file, environment: environment, daxUnit: unit
+                            ).run()
                         }
-                        return try state.run(job.workload, on: file, environment: environment)
+                        return try state.run(
+                            job.workload, on: file, environment: environment, daxUnit: unit)
                     }
                 }
             }

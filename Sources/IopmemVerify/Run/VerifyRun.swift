@@ -63,7 +63,8 @@ public final class VerifyRun {
     private var free: [Int]
     /// What is under way in the others.
     private var pending: [Transfer?]
-    private var throttles: [Progress.Phase: Throttle] = [:]
+    private var writeThrottle: Throttle?
+    private var readThrottle: Throttle?
     private var result: WorkloadResult
     /// All times are nanoseconds of the monotonic clock.
     private var begun: UInt64 = 0
@@ -83,7 +84,7 @@ public final class VerifyRun {
     public convenience init(
         _ workload: Workload, on file: OpenFile, environment: Environment = Environment()
     ) throws(IopmemError) {
-        try self.init(workload, on: file, environment: environment, ledger: nil, stamp: nil)
+        try self.init(workload, on: file, environment: environment, ledger: nil)
     }
 
     /// The same.
@@ -91,9 +92,11 @@ public final class VerifyRun {
     /// - Parameters:
     ///   - ledger: told of what is written and durable.
     ///   - stamp: the time that the headers carry; nil for now.
+    ///   - daxUnit: for a node of device DAX, what its mappings are multiples of, in bytes; else nil.
     convenience init(
         _ workload: Workload, on file: OpenFile, environment: Environment,
-        ledger: (any Ledger)? = nil, stamp: (seconds: UInt32, nanoseconds: UInt32)?
+        ledger: (any Ledger)? = nil, stamp: (seconds: UInt32, nanoseconds: UInt32)? = nil,
+        daxUnit: UInt64? = nil
     ) throws(IopmemError) {
         let queue: any TransferQueue
         switch workload.engine {
@@ -103,7 +106,7 @@ public final class VerifyRun {
             do throws(Errno) {
                 let engine = try MmapEngine(
                     file, range: workload.offset..<(workload.offset + workload.size),
-                    writable: workload.writes)
+                    writable: workload.writes, daxUnit: daxUnit)
                 queue = SerialQueue(engine, blockSize: workload.blockSize)
             } catch {
                 throw IopmemError(error, "cannot map \(file.path)")
@@ -135,11 +138,9 @@ public final class VerifyRun {
         result = WorkloadResult(offset: workload.offset, size: workload.size)
         free = Array(queue.buffers.indices.reversed())
         pending = [Transfer?](repeating: nil, count: queue.buffers.count)
-        for phase in [Progress.Phase.write, .verify] {
-            throttles[phase] = Throttle(
-                bytesPerSecond: workload.pace.rate.at(phase),
-                transfersPerSecond: workload.pace.rateIOPS.at(phase))
-        }
+        let (rate, iops) = (workload.pace.rate, workload.pace.rateIOPS)
+        writeThrottle = Throttle(bytesPerSecond: rate.write, transfersPerSecond: iops.write)
+        readThrottle = Throttle(bytesPerSecond: rate.read, transfersPerSecond: iops.read)
     }
 
     private static func noRing(_ error: Errno, _ workload: Workload) -> IopmemError {
@@ -402,7 +403,7 @@ public final class VerifyRun {
             while workload.repeats && phase == .write && overlaps(header) {
                 try finish(phase, body)
             }
-            try throttle(phase, Int(header.length), body)
+            if isThrottled { try throttle(phase, Int(header.length), body) }
             let slot = free.removeLast()
             if phase == .write { fill(slot, header) }
             now = Monotonic.nanoseconds()
@@ -451,12 +452,16 @@ public final class VerifyRun {
         }
     }
 
+    private var isThrottled: Bool { writeThrottle != nil || readThrottle != nil }
+
     /// Waits as long as the rate asks for.
     private func throttle(
         _ phase: Progress.Phase, _ bytes: Int, _ body: (Int, FioHeader) throws -> Void
     ) throws {
-        guard throttles[phase] != nil else { return }
-        var wait = throttles[phase]?.delay(bytes: bytes, now: ContinuousClock.now) ?? .zero
+        let place = phase == .write ? \VerifyRun.writeThrottle : \VerifyRun.readThrottle
+        guard var throttle = self[keyPath: place] else { return }
+        var wait = throttle.delay(bytes: bytes, now: ContinuousClock.now)
+        self[keyPath: place] = throttle
         while wait > .zero {
             // What has ended is not kept waiting for its checks.
             if free.count < queue.buffers.count { try finish(phase, body) }
