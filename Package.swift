@@ -127,7 +127,8 @@ let package = Package(
             exclude: ["agent.sh", "boot.py", "bootstrap.sh", "coldplug", "debug.config"],
             swiftSettings: strict),
         .executableTarget(
-            name: "iopmem-lab", dependencies: ["VMLab", argumentParser, systemPackage],
+            name: "iopmem-lab",
+            dependencies: ["VMLab", "IopmemVerify", argumentParser, systemPackage],
             path: "Tests/iopmem-lab", swiftSettings: strict),
         // Runs in guests; C, since it makes mistakes that the Swift view of the ABI rules out.
         .executableTarget(name: "iopmem-guest", path: "Tests/guest-helper"),

@@ -67,7 +67,7 @@ struct VerifyJobTests {
                     """
                     iopmemctl verify /run/card/data --size 16M --rw randwrite --loops 1000 \
                         --fsync 16 --state /run/state -q >/dev/null 2>&1 & pid=$!
-                    until grep -q 'loop 1 .* promised [0-9][0-9]' /run/state 2>/dev/null; do
+                    until grep -q 'loop [1-9][0-9]* .* promised [0-9][0-9]' /run/state 2>/dev/null; do
                         kill -0 $pid; sleep 0.1; done
                     kill -KILL $pid; wait $pid || true
                     iopmemctl verify /run/card/data --verify-only --state /run/state -o json

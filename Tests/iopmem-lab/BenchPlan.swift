@@ -28,9 +28,11 @@ struct BenchPlan {
             try await setUp(machine)
             try await measure(lines, BenchDevice.allCases, machine, into: &results.table)
             results.faults = try await BenchFaults(machine: machine).measure(rounds: rounds)
+            results.verify = try await BenchVerify(machine: machine).measure(rounds: rounds)
             results.costs = try await BenchCosts(machine: machine).measure(rounds: min(rounds, 3))
             return results
         }
+        results.generation = BenchVerify.generation(rounds: rounds)
         results.noteLoad()
         if scaling.isEmpty { return results }
         return try await Machine.run(
@@ -98,6 +100,8 @@ struct BenchResults: Sendable {
     var scaling = BenchTable()
     var faults: [BenchFaults.Result] = []
     var costs: BenchCosts.Result?
+    var verify: [BenchVerify.Result] = []
+    var generation = BenchVerify.Generation()
 
     init(kernel: String, rounds: Int) {
         self.kernel = kernel

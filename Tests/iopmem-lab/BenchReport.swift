@@ -22,6 +22,7 @@ struct BenchReport {
         lines.flatMap { line in
             [BenchDevice.brd, .pmem].map { meets(line, $0) }
         } + pairs.map { scales($0) } + results.faults.map(faultsHold)
+            + results.verify.map(isFast) + (results.generation.blocks.isEmpty ? [] : [makesFast])
     }
 
     /// Whether every limit is met.
@@ -65,6 +66,7 @@ struct BenchReport {
         for line in lines { text += row(line) + "\n" }
         if !scaling.isEmpty { text += "\n" + scalingSection }
         if !results.faults.isEmpty { text += "\n" + faultSection }
+        if !results.verify.isEmpty { text += "\n" + verifySection }
         if let costs = results.costs { text += "\n" + costSection(costs) }
         return text
     }
@@ -187,6 +189,46 @@ struct BenchReport {
             ]
             text += "| " + cells.joined(separator: " | ") + " |\n"
         }
+        return text
+    }
+
+    private func isFast(_ result: BenchVerify.Result) -> Bool {
+        rounded(result.ratios.median) >= result.line.wanted
+    }
+
+    private var makesFast: Bool {
+        rounded(results.generation.ratios.median) >= BenchVerify.Generation.wanted
+    }
+
+    private var verifySection: String {
+        var text = """
+            ## `iopmemctl verify` by fio
+
+            \(BenchVerify.size) MiB written and verified with crc32c, in MiB/s of each byte written and read \
+            back, by both tools' own account of their time. This emulator computes the processor's CRC32 instruction \
+            bit by bit; verify times both ways and takes tables here.
+
+            | job | verify | fio | × fio | wanted |
+            |---|--:|--:|--:|--:|
+
+            """
+        for result in results.verify {
+            let cells = [
+                result.line.words, number(BenchSpread(result.ours).median, 0),
+                number(BenchSpread(result.fio).median, 0), spread(result.ratios),
+                "\(number(result.line.wanted, 2)) \(mark(isFast(result)))",
+            ]
+            text += "| " + cells.joined(separator: " | ") + " |\n"
+        }
+        let generation = results.generation
+        text += """
+
+            On the host itself, payload, header and crc32c of blocks of 4 KiB are made at \
+            \(number(BenchSpread(generation.blocks).median, 1)) GB/s, where memcpy copies \
+            \(number(BenchSpread(generation.copies).median, 1)) GB/s: \(spread(generation.ratios)) of it; wanted \
+            \(number(BenchVerify.Generation.wanted, 2)) \(mark(makesFast)).
+
+            """
         return text
     }
 
