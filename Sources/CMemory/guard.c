@@ -7,6 +7,9 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
 
 // Set only while this thread is inside iopmem_guarded_copy() or iopmem_guarded_flush().
 struct guard {
@@ -51,6 +54,36 @@ int iopmem_guard_install(void)
 	return sigaction(SIGBUS, &action, &before) ? errno : 0;
 }
 
+// By the widest accesses that every processor of the kind has. memcpy may choose byte-wise string
+// instructions for long copies: on uncached memory each byte is then a transaction of its own, and
+// emulators take them one by one.
+static void wide_copy(char *to, const char *from, size_t n)
+{
+#if defined(__x86_64__)
+	for (; n >= 64; n -= 64, to += 64, from += 64) {
+		__m128i a = _mm_loadu_si128((const __m128i *)from);
+		__m128i b = _mm_loadu_si128((const __m128i *)(from + 16));
+		__m128i c = _mm_loadu_si128((const __m128i *)(from + 32));
+		__m128i d = _mm_loadu_si128((const __m128i *)(from + 48));
+
+		_mm_storeu_si128((__m128i *)to, a);
+		_mm_storeu_si128((__m128i *)(to + 16), b);
+		_mm_storeu_si128((__m128i *)(to + 32), c);
+		_mm_storeu_si128((__m128i *)(to + 48), d);
+	}
+#endif
+	for (; n >= sizeof(uint64_t); n -= 8, to += 8, from += 8) {
+		uint64_t word;
+
+		memcpy(&word, from, sizeof(word));
+		memcpy(to, &word, sizeof(word));
+		// Or the compiler would see that this is memcpy.
+		atomic_signal_fence(memory_order_seq_cst);
+	}
+	for (; n; n--)
+		*to++ = *from++;
+}
+
 int iopmem_guarded_copy(void *to, const void *from, size_t n)
 {
 	struct guard guard = { .to = to, .from = from, .n = n };
@@ -58,7 +91,7 @@ int iopmem_guarded_copy(void *to, const void *from, size_t n)
 	if (sigsetjmp(guard.escape, 0) == 0) {
 		current = &guard;
 		atomic_signal_fence(memory_order_seq_cst);
-		memcpy(to, from, n);
+		wide_copy(to, from, n);
 		atomic_signal_fence(memory_order_seq_cst);
 		current = NULL;
 		return 0;

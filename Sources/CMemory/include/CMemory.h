@@ -17,7 +17,7 @@
 /// anywhere else still has the effect that it had before.
 int iopmem_guard_install(void);
 
-/// Copies n bytes where either side may be a mapping whose file shrinks or whose
+/// Copies n bytes, by the widest accesses that there are, where either side may be a mapping whose file shrinks or whose
 /// device goes away. EIO instead of a SIGBUS; some bytes may have been copied.
 /// The jump out of the handler stays within this one C function.
 int iopmem_guarded_copy(void *to, const void *from, size_t n);
