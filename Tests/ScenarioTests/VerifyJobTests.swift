@@ -117,7 +117,8 @@ struct VerifyJobTests {
                     """)
                 #expect(said.contains("another run"))
             }
-            try await machine.step("a target that is read-only, and the card goes while it is read") {
+            try await machine.step("a target that is read-only, and the card goes while it is read")
+            {
                 let said = try await machine.refused(
                     1,
                     "mount -o remount,ro /run/card && iopmemctl verify /run/card/data --size 1M")

@@ -50,6 +50,10 @@ struct VerifyOutput: Report {
                 way,
                 "\(peer.result.rawValue), \(ByteSize.display(peer.bytes))\(rate): \(peer.evidence)")
         }
+        for peer in verify.p2p.filter({ $0.direction == .peerToBAR }) {
+            guard let pair = peer.topology else { continue }
+            table.add("topology", "\(peer.peer): \(pair.verdict.rawValue): \(pair.reason)")
+        }
         if let promises = verify.promises { add(promises, to: &table) }
         if verify.jobs.count > 1 {
             for job in verify.jobs {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-import Iopmem
+public import Iopmem
 import IopmemSystem
 import SystemPackage
 
@@ -117,6 +117,8 @@ public struct PeerResult: Sendable, Equatable, Encodable {
     public var bytesPerSecond: UInt64? {
         time > 0 ? UInt64(Double(bytes) * 1e9 / Double(time)) : nil
     }
+    /// Which way it took, by the kernel's algorithm; nil where that could not be found out.
+    public var topology: PeerPair?
     /// Whether the data was right and the way direct.
     public var result: Verdict = .fail
     /// How that is known, or why it is not.
@@ -125,11 +127,11 @@ public struct PeerResult: Sendable, Equatable, Encodable {
     var failure: IopmemError?
 
     private enum CodingKeys: String, CodingKey {
-        case peer, direction, bytes, result, evidence
+        case peer, direction, bytes, result, evidence, topology
         case bytesPerSecond = "bw_bytes"
     }
 
-    /// The keys of the public contract, and fio's `bw_bytes`.
+    /// The keys of the public contract, fio's `bw_bytes`, and those of `topology`.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(peer, forKey: .peer)
@@ -138,5 +140,6 @@ public struct PeerResult: Sendable, Equatable, Encodable {
         try container.encodeIfPresent(bytesPerSecond, forKey: .bytesPerSecond)
         try container.encode(result, forKey: .result)
         try container.encode(evidence, forKey: .evidence)
+        try container.encodeIfPresent(topology, forKey: .topology)
     }
 }

@@ -18,6 +18,9 @@ struct PathPicture {
         var to: (name: String, what: String)
         /// Which of the page's strokes.
         var style: String
+        /// Which ways the data went: to the memory, and from it.
+        var isIn = true
+        var isOut = true
     }
 
     private var ways: [Way] {
@@ -31,7 +34,8 @@ struct PathPicture {
                 proof: peer.result == .pass
                     ? "\(ByteSize.display(peer.bytes)), the pages' frames are in the BAR"
                     : "not proven",
-                to: memory, style: peer.result == .pass ? "way" : "broken")
+                to: memory, style: peer.result == .pass ? "way" : "broken", isIn: isIn, isOut: !isIn
+            )
         }
         return ways
     }
@@ -84,9 +88,9 @@ struct PathPicture {
             let middle = y + Self.height / 2
             svg += node(0, y, 190, way.from) + node(490, y, 229, way.to)
             svg += "<line x1=\"198\" y1=\"\(Markup.number(middle))\" x2=\"482\""
-            svg +=
-                " y2=\"\(Markup.number(middle))\" class=\"\(way.style)\" marker-start=\"url(#tip)\""
-            svg += " marker-end=\"url(#tip)\"/>\n"
+            svg += " y2=\"\(Markup.number(middle))\" class=\"\(way.style)\""
+            if way.isOut { svg += " marker-start=\"url(#tip)\"" }
+            svg += (way.isIn ? " marker-end=\"url(#tip)\"" : "") + "/>\n"
             svg += Markup.text(340, middle - 9, way.over, anchor: "middle")
             svg += Markup.text(340, middle + 19, way.proof, anchor: "middle")
         }

@@ -24,7 +24,7 @@ public struct VerifyPage {
             <style>\(Self.style)</style>
             </head>
             <body>
-            \(verdict)\(section("Data path", PathPicture(report).svg))\(regions)\(wrong)\(plots)\(jobs)
+            \(verdict)\(section("Data path", PathPicture(report).svg + ways))\(regions)\(wrong)\(plots)\(jobs)
             </body>
             </html>
 
@@ -89,6 +89,19 @@ public struct VerifyPage {
     }
 
     // MARK: Where
+
+    private var ways: String {
+        let rows = report.p2p.filter { $0.direction == .peerToBAR }.compactMap { peer in
+            peer.topology.map { pair in
+                [
+                    peer.peer, pair.verdict.rawValue, pair.iommu.rawValue,
+                    pair.path.map(\.description).joined(separator: " → "), pair.reason,
+                ]
+            }
+        }
+        guard !rows.isEmpty else { return "" }
+        return Markup.table(["peer", "topology", "IOMMU", "path", "why"], rows)
+    }
 
     private var regions: String {
         let targets = report.paths.map(\.target)

@@ -177,6 +177,7 @@ public struct Verification {
             place(index, files[index].main, step, &report)
         }
         for index in plan.targets.indices { judgeLink(index, &report) }
+        judgePeers(&report)
         if let signal = host.pendingSignal(),
             !report.failures.contains(where: { $0.code == .interrupted })
         {
@@ -308,12 +309,26 @@ public struct Verification {
                 report.p2p.append(transfer.writeToPeer())
             }
         }
+        addTopology(to: &report)
         for result in report.p2p {
             guard let failure = result.failure else { continue }
             report.failures.append(
                 IopmemError(
                     failure.code, "\(name): \(result.peer), \(result.direction.rawValue)",
                     because: failure.message, remedy: failure.remedy, signal: failure.signal))
+        }
+    }
+
+    /// What the way between each peer and the memory is, beside what came of it.
+    private func addTopology(to report: inout VerifyReport) {
+        guard let provider = plan.targets[0].region?.device,
+            let topology = try? Topology(root: host.root)
+        else { return }
+        for index in report.p2p.indices {
+            guard let peer = peers.first(where: { $0.path == report.p2p[index].peer }),
+                let client = PCIAddress(peer.function)
+            else { continue }
+            report.p2p[index].topology = try? topology.pair(provider: provider, client: client)
         }
     }
 
@@ -345,9 +360,7 @@ public struct Verification {
     /// Flags what no link can have carried.
     private func judgeLink(_ index: Int, _ report: inout VerifyReport) {
         guard let region = plan.targets[index].region else { return }
-        guard let link = PCILink(of: "sys/bus/pci/devices/\(region.device)", root: host.root) else {
-            return
-        }
+        guard let link = link(of: region.device.description) else { return }
         report.paths[index].linkBandwidth = link.bandwidth
         let jobs = report.jobs.filter { $0.target == plan.targets[index].path }
         for (words, measures) in [
@@ -363,14 +376,27 @@ public struct Verification {
                 break
             }
         }
-        for peer in report.p2p where peer.result == .pass {
-            guard let rate = peer.bytesPerSecond, rate > link.bandwidth, peer.bytes >= 1 << 20
-            else {
-                continue
+    }
+
+    private func link(of function: String) -> PCILink? {
+        PCILink(of: "sys/bus/pci/devices/\(function)", root: host.root)
+    }
+
+    /// The same of peers, whose own links are on the way as well.
+    private func judgePeers(_ report: inout VerifyReport) {
+        for result in report.p2p where result.bytes >= 1 << 20 {
+            guard let rate = result.bytesPerSecond,
+                let peer = peers.first(where: { $0.path == result.peer })
+            else { continue }
+            let functions = [peer.function, report.paths[0].device].compactMap(\.self)
+            for function in functions {
+                guard let link = link(of: function), rate > link.bandwidth else { continue }
+                report.warnings.append(
+                    "\(result.peer), \(result.direction.rawValue): \(ByteSize.display(rate))/s is more than"
+                        + " the link of \(function) can carry (\(ByteSize.display(link.bandwidth))/s): not all"
+                        + " of it has crossed that, or it is emulated")
+                break
             }
-            report.warnings.append(
-                "\(peer.peer), \(peer.direction.rawValue): \(ByteSize.display(rate))/s is more than the link"
-                    + " of \(region.device) can carry (\(ByteSize.display(link.bandwidth))/s)")
         }
     }
 }
