@@ -28,6 +28,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,12 +129,41 @@ static int tell(const char *line)
 	return count == length ? 0 : -1;
 }
 
+// dm-log-writes hands what was written before a flush to that flush, and writes it down when that
+// flush is complete. Of two flushes at once, the later one may be complete first: then a sync has
+// returned for data that is not in the log yet, and a newer version of the same block may come into it
+// before the older. So there, writers take turns, and only one of them syncs at a time.
+static struct turns {
+	_Atomic unsigned int next, now;
+} *turns;
+
+static void take_turn(void)
+{
+	unsigned int mine;
+
+	if (!mapper)
+		return;
+	mine = atomic_fetch_add(&turns->next, 1);
+	while (atomic_load(&turns->now) != mine)
+		usleep(50);
+}
+
+static void end_turn(void)
+{
+	if (mapper)
+		atomic_fetch_add(&turns->now, 1);
+}
+
 static int durable(const struct writer *w, unsigned long number)
 {
 	char line[200];
+	int status;
 
 	snprintf(line, sizeof(line), "%s:%s:%lu", w->name, w->folder, number);
-	return tell(line);
+	status = tell(line);
+	end_turn();
+	take_turn();
+	return status;
 }
 
 // MARK: - Writing. Each returns only when it could not go on, with errno; 0 is "full".
@@ -262,6 +292,7 @@ static void write_records(const struct writer *w)
 	static uint64_t words[LONGEST / 8 + 1];
 	int status;
 
+	take_turn();
 	if (!strcmp(w->name, "append"))
 		status = do_append(w, words);
 	else if (!strcmp(w->name, "create"))
@@ -278,6 +309,7 @@ static void write_records(const struct writer *w)
 		tell(line);
 		exit(1);
 	}
+	end_turn();
 	for (;;)
 		pause();
 }
@@ -294,6 +326,10 @@ static int write_all(int argc, char **argv)
 	}
 	if (ledger < 0)
 		return fail(argv[0]);
+	turns = mmap(NULL, sizeof(*turns), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
+	if (turns == MAP_FAILED)
+		return fail("mmap");
 	for (int i = 2; i < argc; i++) {
 		struct writer w;
 		int status = parse(&w, argv[i], seed, NULL);
