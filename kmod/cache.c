@@ -105,11 +105,15 @@ bool iopmem_is_cached(const struct iopmem_namespace *ns)
  *
  * Older kernels look the reserved type up (track_pfn_insert()); newer ones
  * insert pages with the vma's protection, which is write-back, and only the
- * MTRRs may still weaken it.
+ * MTRRs may still weaken it. Mappings of a devdax namespace ask for write-combining
+ * unless their maker asked for another type (IOPMEM_IOC_SET_MAPPING_CACHE), and
+ * p2pdma inserts pages as DAX does now (p2pmem_alloc_mmap() in drivers/pci/p2pdma.c).
  */
 const char *iopmem_cache_user(const struct iopmem_namespace *ns)
 {
-	if (IOPMEM_USER_PROT_KEPT)
+	if (ns->mode == IOPMEM_MODE_P2PDMA)
 		return "wb";
+	if (IOPMEM_USER_PROT_KEPT)
+		return ns->mode == IOPMEM_MODE_DEVDAX ? "wc" : "wb";
 	return iopmem_cache_of(ns->base);
 }

@@ -209,6 +209,11 @@ static int retire_device(const struct file *owner, struct iopmem_device_retire *
 			if (!idev->regions[bar])
 				continue;
 			list_for_each_entry_safe(ns, next, &idev->regions[bar]->namespaces, entry) {
+				/* The unbind takes it away; until then it is what it was. */
+				if (ns->mode == IOPMEM_MODE_P2PDMA) {
+					iopmem_namespace_open_doors(ns);
+					continue;
+				}
 				iopmem_namespace_teardown(ns, NULL, 0);
 				arg->destroyed++;
 			}

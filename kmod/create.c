@@ -40,13 +40,18 @@ static int check_mode(const struct iopmem_namespace_create *arg, char *reason)
 			return iopmem_refuse(reason, -EOPNOTSUPP,
 					     "mode fsdax needs a kernel with CONFIG_FS_DAX and CONFIG_ZONE_DEVICE");
 		break;
+	case IOPMEM_MODE_DEVDAX:
+		if (!iopmem_devdax_possible())
+			return iopmem_refuse(reason, -EOPNOTSUPP,
+					     "mode devdax needs a kernel with CONFIG_ZONE_DEVICE");
+		break;
+	case IOPMEM_MODE_P2PDMA:
+		if (!iopmem_p2pdma_possible())
+			return iopmem_refuse(reason, -EOPNOTSUPP,
+					     "mode p2pdma needs Linux 6.2 or newer with CONFIG_PCI_P2PDMA (fsdax and devdax do not)");
+		break;
 	case IOPMEM_MODE_RAW:
 		break;
-	case IOPMEM_MODE_DEVDAX:
-	case IOPMEM_MODE_P2PDMA:
-		return iopmem_refuse(reason, -EOPNOTSUPP,
-				     "driver " IOPMEM_VERSION " has no mode %s",
-				     iopmem_mode_name(arg->mode));
 	default:
 		return iopmem_refuse(reason, -EINVAL, "unknown mode %u", arg->mode);
 	}
@@ -72,11 +77,15 @@ static int check_mode(const struct iopmem_namespace_create *arg, char *reason)
 
 static int check_create(const struct iopmem_namespace_create *arg, char *reason)
 {
-	const u32 known = IOPMEM_NAMESPACE_CREATE_F_OFFSET | IOPMEM_NAMESPACE_CREATE_F_ID;
+	const u32 known = IOPMEM_NAMESPACE_CREATE_F_OFFSET | IOPMEM_NAMESPACE_CREATE_F_ID |
+			  IOPMEM_NAMESPACE_CREATE_F_PUBLISH;
 	int error;
 
 	if (arg->flags & ~known)
 		return iopmem_refuse(reason, -EINVAL, "unknown flags 0x%x", arg->flags & ~known);
+	if (arg->flags & IOPMEM_NAMESPACE_CREATE_F_PUBLISH && arg->mode != IOPMEM_MODE_P2PDMA)
+		return iopmem_refuse(reason, -EINVAL,
+				     "only memory of mode p2pdma can be published");
 	if (arg->reserved)
 		return iopmem_refuse(reason, -EINVAL, "reserved fields are not zero");
 	error = check_mode(arg, reason);
@@ -210,14 +219,45 @@ static struct iopmem_namespace *alloc_namespace(struct iopmem_region *region,
 	return ns;
 }
 
+/* The device in sysfs, and the nodes of the mode. */
+static int add_nodes(struct iopmem_namespace *ns, const struct iopmem_namespace_create *arg,
+		     char *reason)
+{
+	int error;
+
+	if (ns->mode == IOPMEM_MODE_DEVDAX) {
+		error = iopmem_devdax_add(ns);
+		if (error)
+			iopmem_refuse(reason, error, "the node of %s cannot be added (error %d)",
+				      dev_name(&ns->dev), error);
+		return error;
+	}
+	error = device_add(&ns->dev);
+	if (error)
+		return iopmem_refuse(reason, error, "the device %s cannot be added (error %d)",
+				     dev_name(&ns->dev), error);
+	if (ns->mode == IOPMEM_MODE_P2PDMA) {
+		error = iopmem_p2pdma_add(ns, arg->flags & IOPMEM_NAMESPACE_CREATE_F_PUBLISH,
+					  reason);
+	} else {
+		error = iopmem_block_add(ns);
+		if (error)
+			iopmem_refuse(reason, error, "the disk %s cannot be added (error %d)",
+				      dev_name(&ns->dev), error);
+	}
+	if (error)
+		device_del(&ns->dev);
+	return error;
+}
+
 /**
  * iopmem_namespace_create - make a namespace, or nothing
  * @region:	where
  * @arg:	what is asked for; offset and id are filled if they were left open,
  *		reason on failure
  *
- * Return: 0; -EINVAL, -ERANGE the request is wrong; -EOPNOTSUPP this kernel or
- * driver cannot; -EBUSY the range is taken, or the device is going; -EEXIST the
+ * Return: 0; -EINVAL, -ERANGE the request is wrong; -EOPNOTSUPP this kernel,
+ * driver or device cannot; -EBUSY the range is taken, or the device is going; -EEXIST the
  * name, UUID or number is taken; -ENOSPC it does not fit; -ENOMEM; -EIO, and
  * whatever the kernel answers to new pages, a new device and a new disk.
  */
@@ -236,6 +276,11 @@ int iopmem_namespace_create(struct iopmem_region *region, struct iopmem_namespac
 	if (region->idev->retired_by)
 		return iopmem_refuse(arg->reason, -EBUSY, "%s is being unbound",
 				     pci_name(region->idev->pdev));
+	if (arg->mode == IOPMEM_MODE_P2PDMA && region->idev->p2pdma)
+		return iopmem_refuse(arg->reason, -EOPNOTSUPP,
+				     "%s has %s of mode p2pdma already, and the kernel keeps one for each device",
+				     pci_name(region->idev->pdev),
+				     dev_name(&region->idev->p2pdma->dev));
 	before = find_place(region, arg, &error);
 	if (!before)
 		return error;
@@ -261,18 +306,9 @@ int iopmem_namespace_create(struct iopmem_region *region, struct iopmem_namespac
 	error = iopmem_map(ns, arg->reason);
 	if (error)
 		goto out_claim;
-	error = device_add(&ns->dev);
-	if (error) {
-		iopmem_refuse(arg->reason, error, "the device %s cannot be added (error %d)",
-			      dev_name(&ns->dev), error);
+	error = add_nodes(ns, arg, arg->reason);
+	if (error)
 		goto out_map;
-	}
-	error = iopmem_block_add(ns);
-	if (error) {
-		iopmem_refuse(arg->reason, error, "the disk %s cannot be added (error %d)",
-			      dev_name(&ns->dev), error);
-		goto out_device;
-	}
 	list_add(&ns->entry, before);
 	iopmem_region_update_free(region);
 	dev_info(&ns->dev, "created: %s, %llu MiB at %llu MiB of BAR %d, UUID %pUb\n",
@@ -280,8 +316,6 @@ int iopmem_namespace_create(struct iopmem_region *region, struct iopmem_namespac
 		 &ns->uuid);
 	return 0;
 
-out_device:
-	device_del(&ns->dev);
 out_map:
 	iopmem_unmap(ns);
 out_claim:

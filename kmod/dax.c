@@ -16,6 +16,20 @@ bool iopmem_dax_possible(void)
 	return IS_ENABLED(CONFIG_FS_DAX) && IS_ENABLED(CONFIG_ZONE_DEVICE);
 }
 
+/*
+ * Pages of 2 MiB need the structs of their first and second 4 KiB page for each
+ * page of structs alone; all other tail pages are alike, and share theirs
+ * (vmemmap_populate_compound_pages() in mm/sparse-vmemmap.c).
+ */
+static u64 price_of_pages(const struct iopmem_namespace *ns)
+{
+	u64 price = iopmem_namespace_pages(ns) * sizeof(struct page);
+
+	if (ns->mode == IOPMEM_MODE_DEVDAX && IS_ENABLED(CONFIG_ARCH_WANT_OPTIMIZE_DAX_VMEMMAP))
+		price = (ns->size >> PMD_SHIFT) * 2 * PAGE_SIZE;
+	return price;
+}
+
 static long iopmem_direct_access(struct dax_device *dax, pgoff_t pgoff, long nr_pages,
 				 enum dax_access_mode mode, void **kaddr, iopmem_pfn_t *pfn)
 {
@@ -96,6 +110,11 @@ static int iopmem_memory_failure(struct dev_pagemap *pgmap, unsigned long pfn,
 	u64 offset = PFN_PHYS(pfn) - iopmem_namespace_start(ns);
 
 	iopmem_media_mark(ns, offset, PFN_PHYS(nr_pages));
+	if (ns->mode == IOPMEM_MODE_DEVDAX) {
+		/* Whoever comes back to it gets SIGBUS with BUS_MCEERR_AR. */
+		iopmem_devdax_zap(ns, offset, PFN_PHYS(nr_pages));
+		return 0;
+	}
 	return iopmem_dax_tell_holder(ns, offset, PFN_PHYS(nr_pages), flags);
 }
 
@@ -103,23 +122,35 @@ static const struct dev_pagemap_ops iopmem_pagemap_ops = {
 	.memory_failure	= iopmem_memory_failure,
 };
 
-static int map_pages(struct iopmem_namespace *ns, char *reason)
+/*
+ * memremap_pages() answers what it cannot do with a WARN or a stack dump, so what
+ * can be known is asked before.
+ */
+int iopmem_afford_pages(struct iopmem_namespace *ns, char *reason)
 {
-	phys_addr_t start = iopmem_namespace_start(ns);
-	u64 price = iopmem_namespace_pages(ns) * sizeof(struct page);
+	u64 price = price_of_pages(ns);
 	long available = si_mem_available();
-	void *base;
 
-	/*
-	 * memremap_pages() answers what it cannot do with a WARN or a stack
-	 * dump, so what can be known is asked before.
-	 */
 	if (available < 0 || PHYS_PFN(price) >= available)
 		return iopmem_refuse(reason, -ENOMEM,
 				     "struct pages for %llu MiB need %llu MiB of RAM, of which %ld MiB are available",
 				     ns->size >> 20, price >> 20, available >> (20 - PAGE_SHIFT));
+	return 0;
+}
 
+static int map_pages(struct iopmem_namespace *ns, char *reason)
+{
+	phys_addr_t start = iopmem_namespace_start(ns);
+	int error = iopmem_afford_pages(ns, reason);
+	void *base;
+
+	if (error)
+		return error;
 	ns->pgmap.type = MEMORY_DEVICE_FS_DAX;
+	if (ns->mode == IOPMEM_MODE_DEVDAX) {
+		ns->pgmap.type = MEMORY_DEVICE_GENERIC;
+		ns->pgmap.vmemmap_shift = IOPMEM_PMD_ORDER;
+	}
 	ns->pgmap.range.start = start;
 	ns->pgmap.range.end = start + ns->size - 1;
 	ns->pgmap.nr_range = 1;
@@ -158,8 +189,8 @@ static int map_memory(struct iopmem_namespace *ns, char *reason)
  */
 int iopmem_map(struct iopmem_namespace *ns, char *reason)
 {
-	int error = ns->mode == IOPMEM_MODE_FSDAX ? map_pages(ns, reason) :
-						    map_memory(ns, reason);
+	bool pages = ns->mode == IOPMEM_MODE_FSDAX || ns->mode == IOPMEM_MODE_DEVDAX;
+	int error = pages ? map_pages(ns, reason) : map_memory(ns, reason);
 
 	if (!error)
 		ns->uncached = !iopmem_is_cached(ns);
@@ -221,16 +252,25 @@ void iopmem_dax_put(struct iopmem_namespace *ns)
 	ns->dax = NULL;
 }
 
+/* A GENERIC page that nobody uses counts 1, and one of 2 MiB counts as a whole. */
+static bool page_is_idle(const struct iopmem_namespace *ns, struct page *page)
+{
+	if (ns->mode == IOPMEM_MODE_DEVDAX)
+		return page_ref_count(page) <= 1;
+	return dax_page_is_idle(page);
+}
+
 /* Pages that somebody besides us refers to: a mapping on 7.x, a pin on all. */
 unsigned long iopmem_busy_pages(struct iopmem_namespace *ns)
 {
 	unsigned long pfn = PHYS_PFN(iopmem_namespace_start(ns)), i, busy = 0;
+	unsigned long step = 1UL << ns->pgmap.vmemmap_shift;
 
 	if (!ns->mapped)
 		return 0;
-	for (i = 0; i < iopmem_namespace_pages(ns); i++) {
-		if (!dax_page_is_idle(pfn_to_page(pfn + i)))
-			busy++;
+	for (i = 0; i < iopmem_namespace_pages(ns); i += step) {
+		if (!page_is_idle(ns, pfn_to_page(pfn + i)))
+			busy += step;
 		if (!(i % SZ_64K))
 			cond_resched();
 	}

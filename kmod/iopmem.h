@@ -10,6 +10,8 @@
  *         create.c how it is made, and registry.c what it is called
  *         block.c  the disk and its bios
  *         dax.c    the pagemap and the dax device
+ *         devdax.c the character device and its mappings
+ *         p2pdma.c memory that the kernel's p2pdma code hands out
  *         revoke.c taking the pages back from their users
  *
  * Lock order, outermost first:
@@ -17,6 +19,9 @@
  *   the driver core's device lock of the PCI function (held around remove)
  *   iopmem_device.lock        everything below one device changes under it
  *     disk->open_mutex        taken by the block layer in add and del
+ *     invalidate_lock         of an inode whose mapping shows our pages: of a
+ *                             file, or of the namespace (devdax.c). Faults take
+ *                             it shared, with nothing of ours held.
  *       iopmem_namespace.open_lock   state and openers; a spin lock, leaf
  *     iopmem_registry_lock    names and UUIDs of all namespaces, leaf
  *   iopmem_devices_lock       list of bound devices, leaf: never held while a
@@ -48,6 +53,9 @@
 #define IOPMEM_DRIVER_NAME	"iopmem"
 #define IOPMEM_VERSION		"0.1.0"
 
+/* What the file system behind devdax mappings calls itself: "iopm" */
+#define IOPMEM_MAGIC		0x696f706d
+
 struct iopmem_region;
 
 /**
@@ -62,6 +70,7 @@ struct iopmem_region;
  *		under @lock
  * @retired_by:	the open control file that is unbinding it; under @lock
  * @resumed:	woken when a reset is over
+ * @p2pdma:	the namespace that p2pdma hands out, or NULL; under @lock
  * @regions:	by BAR, NULL where the BAR is none; fixed after probe
  */
 struct iopmem_device {
@@ -73,6 +82,7 @@ struct iopmem_device {
 	bool paused;
 	const struct file *retired_by;
 	wait_queue_head_t resumed;
+	const struct iopmem_namespace *p2pdma;
 	struct iopmem_region *regions[IOPMEM_BARS];
 };
 
@@ -169,6 +179,8 @@ struct iopmem_user {
  * @mapped:	@pgmap is live
  * @dax:	for fsdax
  * @disk:	for the block modes; holds a reference to @dev until it is freed
+ * @cdev:	for devdax
+ * @inode:	likewise: all mappings of @cdev are in its address_space
  * @open_lock:	protects @state, @openers, @users
  * @openers:	how often the node is open
  * @users:	who they may be, the latest first
@@ -197,6 +209,8 @@ struct iopmem_namespace {
 	bool mapped;
 	struct dax_device *dax;
 	struct gendisk *disk;
+	struct cdev cdev;
+	struct inode *inode;
 
 	spinlock_t open_lock;	/* the next three */
 	enum iopmem_state state;
@@ -317,6 +331,7 @@ void iopmem_block_put(struct iopmem_namespace *ns);
 
 /* dax.c */
 bool iopmem_dax_possible(void);
+int iopmem_afford_pages(struct iopmem_namespace *ns, char *reason);
 int iopmem_map(struct iopmem_namespace *ns, char *reason);
 void iopmem_unmap(struct iopmem_namespace *ns);
 int iopmem_dax_add(struct iopmem_namespace *ns);
@@ -324,6 +339,19 @@ void iopmem_dax_kill(struct iopmem_namespace *ns);
 void iopmem_dax_put(struct iopmem_namespace *ns);
 int iopmem_dax_tell_holder(struct iopmem_namespace *ns, u64 offset, u64 n, int flags);
 unsigned long iopmem_busy_pages(struct iopmem_namespace *ns);
+
+/* devdax.c */
+bool iopmem_devdax_possible(void);
+int iopmem_devdax_add(struct iopmem_namespace *ns);
+void iopmem_devdax_del(struct iopmem_namespace *ns);
+void iopmem_devdax_zap(struct iopmem_namespace *ns, u64 offset, u64 n);
+int iopmem_devdax_init(void);
+void iopmem_devdax_exit(void);
+
+/* p2pdma.c */
+bool iopmem_p2pdma_possible(void);
+int iopmem_p2pdma_add(struct iopmem_namespace *ns, bool publish, char *reason);
+bool iopmem_p2pdma_busy(const struct iopmem_namespace *ns);
 
 /* revoke.c */
 void iopmem_revoke(struct iopmem_namespace *ns, struct iopmem_revocation *rev);

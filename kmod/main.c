@@ -40,6 +40,10 @@ u32 iopmem_modes(void)
 
 	if (iopmem_dax_possible())
 		modes |= BIT(IOPMEM_MODE_FSDAX);
+	if (iopmem_devdax_possible())
+		modes |= BIT(IOPMEM_MODE_DEVDAX);
+	if (iopmem_p2pdma_possible())
+		modes |= BIT(IOPMEM_MODE_P2PDMA);
 	return modes;
 }
 
@@ -71,6 +75,9 @@ static int __init iopmem_init(void)
 	BUILD_BUG_ON(sizeof(struct iopmem_label_area) != IOPMEM_LABEL_AREA_SIZE_VER0);
 	BUILD_BUG_ON(sizeof(struct iopmem_label_write) != IOPMEM_LABEL_WRITE_SIZE_VER0);
 	BUILD_BUG_ON(sizeof(struct iopmem_error_injection) != IOPMEM_ERROR_INJECTION_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct iopmem_mapping_info) != IOPMEM_MAPPING_INFO_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct iopmem_mapping_cache) != IOPMEM_MAPPING_CACHE_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct iopmem_mapping_flush) != IOPMEM_MAPPING_FLUSH_SIZE_VER0);
 
 	error = iopmem_selftest();
 	if (error)
@@ -78,9 +85,12 @@ static int __init iopmem_init(void)
 	error = iopmem_region_init();
 	if (error)
 		return error;
-	error = iopmem_control_init();
+	error = iopmem_devdax_init();
 	if (error)
 		goto out_region;
+	error = iopmem_control_init();
+	if (error)
+		goto out_devdax;
 	error = iopmem_pci_init();
 	if (error)
 		goto out_control;
@@ -88,6 +98,8 @@ static int __init iopmem_init(void)
 
 out_control:
 	iopmem_control_exit();
+out_devdax:
+	iopmem_devdax_exit();
 out_region:
 	iopmem_region_exit();
 	return error;
@@ -97,6 +109,7 @@ static void __exit iopmem_exit(void)
 {
 	iopmem_pci_exit();
 	iopmem_control_exit();
+	iopmem_devdax_exit();
 	iopmem_region_exit();
 }
 

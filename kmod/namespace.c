@@ -22,7 +22,8 @@ void iopmem_namespace_tell(struct iopmem_namespace *ns, const char *event)
  * @revoke:	even if somebody uses it now
  * @reason:	filled on failure, may be NULL
  *
- * Can be taken back by iopmem_namespace_open_doors().
+ * Can be taken back by iopmem_namespace_open_doors(). What p2pdma hands out is
+ * the kernel's: it is asked whether it is in use, and closed by the unbind.
  *
  * Return: 0; -EBUSY it is open, or pages of it are pinned.
  */
@@ -32,6 +33,9 @@ int iopmem_namespace_close_doors(struct iopmem_namespace *ns, bool revoke, char 
 	unsigned long busy;
 	int error = 0;
 
+	if (!revoke && iopmem_p2pdma_busy(ns))
+		return iopmem_refuse(reason, -EBUSY, "memory of %s is allocated, by a program that maps %s/p2pmem/allocate or by a driver",
+				     dev_name(&ns->dev), pci_name(ns->region->idev->pdev));
 	spin_lock(&ns->open_lock);
 	if (ns->openers && !revoke)
 		error = -EBUSY;
@@ -82,7 +86,8 @@ void iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_
 	iopmem_dax_kill(ns);
 	iopmem_revoke(ns, &revocation);
 	WRITE_ONCE(ns->state, IOPMEM_REVOKED);
-	iopmem_block_del(ns);
+	if (ns->disk)
+		iopmem_block_del(ns);
 	iopmem_revoke_finish(&revocation);
 
 	for (i = 0; i < nr_wipes; i++)
@@ -91,8 +96,12 @@ void iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_
 		iopmem_flush(ns);
 
 	dev_info(&ns->dev, "destroyed: UUID %pUb\n", &ns->uuid);
-	iopmem_block_put(ns);
-	device_del(&ns->dev);
+	if (ns->disk)
+		iopmem_block_put(ns);
+	if (ns->inode)
+		iopmem_devdax_del(ns);
+	else
+		device_del(&ns->dev);
 	iopmem_unmap(ns);
 	iopmem_dax_put(ns);
 	release_resource(&ns->claim);
@@ -163,6 +172,10 @@ int iopmem_namespace_destroy(struct iopmem_region *region, struct iopmem_namespa
 	ns = find_namespace(region, arg->id, arg->uuid, arg->reason);
 	if (IS_ERR(ns))
 		return PTR_ERR(ns);
+	if (ns->mode == IOPMEM_MODE_P2PDMA)
+		return iopmem_refuse(arg->reason, -EBUSY,
+				     "%s goes with the binding: the kernel takes p2pdma memory back only when %s is unbound",
+				     dev_name(&ns->dev), pci_name(region->idev->pdev));
 	for (i = 0; i < arg->nr_wipes; i++)
 		if (wipes[i].offset > ns->size || wipes[i].length > ns->size - wipes[i].offset)
 			return iopmem_refuse(arg->reason, -ERANGE,

@@ -227,6 +227,8 @@ static void wait_until_idle(struct iopmem_namespace *ns, struct iopmem_revocatio
 		}
 		msleep(pause);
 		pause = min(pause * 2, 500u);
+		if (ns->inode)
+			continue;
 		hold_supers_of_pages(ns, rev);
 		walk_supers(rev, zap_inode);
 	}
@@ -243,6 +245,11 @@ static void wait_until_idle(struct iopmem_namespace *ns, struct iopmem_revocatio
 void iopmem_revoke(struct iopmem_namespace *ns, struct iopmem_revocation *rev)
 {
 	INIT_LIST_HEAD(&rev->supers);
+	if (ns->inode) {
+		iopmem_devdax_zap(ns, 0, 0);
+		wait_until_idle(ns, rev);
+		return;
+	}
 	if (!ns->mapped)
 		return;
 
@@ -277,6 +284,10 @@ void iopmem_revoke_finish(struct iopmem_revocation *rev)
 void iopmem_namespace_pause(struct iopmem_namespace *ns)
 {
 	INIT_LIST_HEAD(&ns->held.supers);
+	if (ns->inode)
+		iopmem_devdax_zap(ns, 0, 0);
+	if (!ns->disk)
+		return;
 	if (ns->mapped) {
 		/* Before the freeze: file systems wait for bios with their locks held. */
 		hold_supers_of_disk(ns, &ns->held);
@@ -291,7 +302,8 @@ void iopmem_namespace_pause(struct iopmem_namespace *ns)
 /* The first half of the way back, without idev->lock: see iopmem_device_resume(). */
 void iopmem_namespace_unfreeze(struct iopmem_namespace *ns)
 {
-	iopmem_unfreeze_queue(ns->disk->queue, ns->freeze);
+	if (ns->disk)
+		iopmem_unfreeze_queue(ns->disk->queue, ns->freeze);
 }
 
 /* The contents may be gone, and listeners are told: @event, or nothing if NULL. */

@@ -231,6 +231,15 @@ static void namespace_release(struct device *dev)
 	kfree(ns);
 }
 
+/* The node is called iopdax0n1, the namespace iopmem0n1. */
+static char *namespace_devnode(iopmem_const struct device *dev, umode_t *mode, kuid_t *uid,
+			       kgid_t *gid)
+{
+	if (mode)
+		*mode = 0600;
+	return kasprintf(GFP_KERNEL, "iopdax%s", dev_name(dev) + strlen(IOPMEM_DRIVER_NAME));
+}
+
 const struct device_type iopmem_region_type = {
 	.name		= "region",
 	.groups		= region_groups,
@@ -241,5 +250,6 @@ const struct device_type iopmem_namespace_type = {
 	.name		= "namespace",
 	.groups		= namespace_groups,
 	.uevent		= namespace_uevent,
+	.devnode	= namespace_devnode,
 	.release	= namespace_release,
 };

@@ -22,7 +22,7 @@ struct ExitStatusTests {
             ("create --device 00:10.0 --size -1", 64), ("create --device 00:10.0 --size 1.5G", 64),
             ("create --device 00:10.0 --size 3M", 1), ("create --device 00:10.0 --size 1T", 1),
             ("create --device 00:10.0 --mode fast", 64),
-            ("create --device 00:10.0 --mode devdax", 6),
+            ("create --device 00:10.0 --mode p2pdma", 6),
             ("create --device 00:10.0 --mode p2pdma", 6), ("create --device 00:10.0 --map dev", 6),
             ("create --device 00:10.0 --map disk", 64),
             ("create --device 00:10.0 --mode raw --map mem", 64),

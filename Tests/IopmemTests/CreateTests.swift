@@ -135,7 +135,7 @@ struct CreateTests {
     func unsupportedMode() throws {
         let host = try boundHost()
         var wanted = request(.max)
-        wanted.mode = .devdax
+        wanted.mode = .p2pdma
         let listener = RecordingListener()
         for dryRun in [true, false] {
             wanted.dryRun = dryRun
@@ -143,7 +143,8 @@ struct CreateTests {
                 try Operation(on: host, telling: listener).create(wanted)
             }
             #expect(told?.exitStatus == 6)
-            #expect(told?.remedy?.contains("--mode fsdax, --mode raw") == true)
+            #expect(told?.message.contains("CONFIG_PCI_P2PDMA") == true)
+            #expect(told?.remedy?.contains("--mode fsdax, --mode devdax, --mode raw") == true)
         }
         #expect(listener.notes.isEmpty)
         // One that does not say which modes it has.

@@ -98,6 +98,13 @@ extension Machine {
         return try #require(created.namespaces.first)
     }
 
+    /// The node of an NVMe drive: which of several is /dev/nvme0n1 is chance.
+    func node(ofDrive name: String) async throws -> String {
+        try await guest.run(
+            "grep -lwx '\(name) *' /sys/class/nvme/*/serial | sed 's,.*/\\(nvme[0-9]*\\)/.*,/dev/\\1n1,'"
+        ).output
+    }
+
     /// What there is.
     func list() async throws -> Listing {
         try await guest.run("iopmemctl list -o json").json()

@@ -105,7 +105,9 @@ extension SimulatedHost {
                 "physical_address": "0x" + String(fields[0], radix: 16), "align": "2097152",
                 "media": preparation?.media == 1 ? "persistent" : "volatile", "prefetchable": "1",
                 "cache_platform": "uc-",
-                "cache_kernel": "wc", "numa_node": "-1", "modes": "fsdax raw",
+                "cache_kernel": "wc", "numa_node": "-1",
+                "modes": (0..<32).filter { version.modes & 1 << $0 != 0 }
+                    .compactMap { DriverNumber.modeWord($0) }.joined(separator: " "),
                 "uevent": "DEVTYPE=region",
             ]
             for (attribute, value) in attributes {
@@ -154,12 +156,18 @@ extension SimulatedHost {
         let id = request.id.map(Int.init) ?? free
         let name = "\(region)n\(id)"
         let directory = try real("\(owner.device)", "iopmem/\(region)/\(name)")
+        let mode = DriverNumber.modeWord(request.mode) ?? ""
+        let isBlock = mode == "fsdax" || mode == "raw"
+        let hasPool = root.exists(try real("\(owner.device)", "p2pmem"))
+        guard mode != "p2pdma" || !hasPool else {
+            throw DriverRefusal(.notSupported, reason: "\(owner.device) has one already")
+        }
         let attributes = [
             "id": "\(id)", "uuid": "\(NamespaceUUID(bytes: request.uuid)?.description ?? "")",
             "name": request.name, "offset": "\(offset)", "size": "\(request.length)",
             "align": "2097152",
             "physical_address": "0x" + String(owner.physicalAddress + offset, radix: 16),
-            "numa_node": "-1", "mode": request.mode == 4 ? "raw" : "fsdax",
+            "numa_node": "-1", "mode": mode,
             "map": request.map == 0 ? "none" : "mem", "state": "enabled", "cache_kernel": "wc",
             "openers": "0", "last_opener": "", "flushes": "0", "uevent": "DEVTYPE=namespace",
         ]
@@ -167,10 +175,19 @@ extension SimulatedHost {
             try tree.write(value, to: "\(directory)/\(attribute)")
         }
         try tree.link("\(directory)/device", to: "../../\(region)")
-        try tree.write("259:\(id)", to: "\(directory)/\(name)/dev")
         try tree.link("/sys/class/iopmem/\(name)", to: "../..\(directory.dropFirst(4))")
-        try tree.link("/sys/class/block/\(name)", to: "../..\(directory.dropFirst(4))/\(name)")
-        try tree.write("", to: "/dev/\(name)")
+        if isBlock {
+            try tree.write("259:\(id)", to: "\(directory)/\(name)/dev")
+            try tree.link("/sys/class/block/\(name)", to: "../..\(directory.dropFirst(4))/\(name)")
+            try tree.write("", to: "/dev/\(name)")
+        } else if mode == "devdax" {
+            try tree.write("234:\(id)", to: "\(directory)/dev")
+            try tree.write("", to: "/dev/iopdax\(name.dropFirst(6))")
+        } else if mode == "p2pdma" {
+            let pool = try real("\(owner.device)", "p2pmem")
+            try tree.write("", to: "\(pool)/allocate")
+            try tree.write(request.publish ? "1" : "0", to: "\(pool)/published")
+        }
         return NamespacePlace(id: UInt32(id), offset: offset)
     }
 
@@ -178,8 +195,11 @@ extension SimulatedHost {
         guard let directory = root.realPath("/sys/class/iopmem/\(name)") else {
             throw DriverRefusal(.noSuchFileOrDirectory, reason: "there is no \(name)")
         }
+        let mode = root.optionalText("\(directory)/mode")
         try tree.remove(directory)
         try tree.remove("/sys/class/iopmem/\(name)")
+        if mode == "devdax" { return try tree.remove("/dev/iopdax\(name.dropFirst(6))") }
+        guard mode != "p2pdma" else { return }
         try tree.remove("/sys/class/block/\(name)")
         try tree.remove("/dev/\(name)")
     }

@@ -30,7 +30,7 @@ public final class SimulatedHost: Host {
     public var hasModule = true
     /// What the driver says of itself.
     public var version = DriverVersion(
-        abi: 1, modes: 1 << 1 | 1 << 4, maps: 1 << 1, release: "0.1.0")
+        abi: 1, modes: 1 << 1 | 1 << 2 | 1 << 4, maps: 1 << 1, release: "0.1.0")
     /// What the driver answers to a probe instead of binding.
     public var probeRefusal: BindResult?
     /// What libblkid finds in a range of a region, by the range's start.
@@ -244,7 +244,11 @@ private final class SimulatedWatch: NodeWatch {
         guard !host.shallFail("wait for \(subsystem) \(name)") else {
             throw IopmemError(.timedOut, "the node /dev/\(name) did not become ready in time")
         }
-        guard host.root.exists("/dev/\(name)") else {
+        let isThere =
+            ["/dev/\(name)", "/dev/iopdax\(name.dropFirst(6))"].contains(where: host.root.exists)
+            // The kernel's own memory has no node.
+            || host.root.optionalText("/sys/class/iopmem/\(name)/mode") == "p2pdma"
+        guard isThere else {
             throw IopmemError(.timedOut, "the node /dev/\(name) was never made")
         }
     }

@@ -19,6 +19,7 @@ packages="$packages qemu-system-x86 qemu-utils python3 python3-venv file binutil
 packages="$packages mmdebstrap debian-archive-keyring xz-utils zstd"
 # What the guest uses: it runs on a snapshot of this system.
 packages="$packages udev kmod e2fsprogs xfsprogs fio nvme-cli dmsetup pciutils fdisk iproute2 procps"
+packages="$packages perftest rdma-core ibverbs-providers"
 # What looks at the manual.
 packages="$packages groff-base"
 # What "make check" uses outside of build roots.

@@ -15,5 +15,6 @@ int faults_command(int argc, char **argv);
 int race_command(int argc, char **argv);
 int clock_command(int argc, char **argv);
 int touch_command(int argc, char **argv);
+int devdax_command(int argc, char **argv);
 
 #endif

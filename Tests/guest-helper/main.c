@@ -18,7 +18,7 @@
 //       from there. With "ram" as FILE, to or from anonymous memory.
 //
 // and, each described where it is: sync and map-sync (sync.c), records
-// (records.c), replay (replay.c), faults (faults.c), race (race.c).
+// (records.c), replay (replay.c), faults (faults.c), race (race.c), devdax (devdax.c).
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -119,7 +119,7 @@ static int hold(const char *path)
 		pause();
 }
 
-// The whole file; NULL after a message.
+// The whole file, or node of a devdax namespace; NULL after a message.
 static char *map_file(const char *path, size_t *length)
 {
 	int file = open(path, O_RDWR | O_CLOEXEC);
@@ -130,7 +130,7 @@ static char *map_file(const char *path, size_t *length)
 		fail(path);
 		return NULL;
 	}
-	*length = status.st_size;
+	*length = S_ISREG(status.st_mode) ? status.st_size : lseek(file, 0, SEEK_END);
 	memory = mmap(NULL, *length, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 	close(file);
 	if (memory == MAP_FAILED) {
@@ -239,6 +239,8 @@ int main(int argc, char **argv)
 		return clock_command(argc - 2, argv + 2);
 	if (argc >= 2 && !strcmp(argv[1], "touch"))
 		return touch_command(argc - 2, argv + 2);
+	if (argc >= 2 && !strcmp(argv[1], "devdax"))
+		return devdax_command(argc - 2, argv + 2);
 	fprintf(stderr, "iopmem-guest: wrong arguments\n");
 	return 64;
 }

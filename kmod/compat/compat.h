@@ -11,6 +11,9 @@
 #include <linux/blkdev.h>
 #include <linux/dax.h>
 #include <linux/device.h>
+#include <linux/huge_mm.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
 #include <linux/page-flags.h>
 #include <linux/pagemap.h>
 #include <linux/pci.h>
@@ -225,6 +228,83 @@ static inline bool iopmem_bars_mappable(const struct pci_dev *pdev)
 #define IOPMEM_USER_PROT_KEPT	1
 #else
 #define IOPMEM_USER_PROT_KEPT	0
+#endif
+
+/* 2 MiB */
+#define IOPMEM_PMD_ORDER	(PMD_SHIFT - PAGE_SHIFT)
+
+#ifdef IOPMEM_HAVE_huge_fault_order
+#define IOPMEM_HUGE_FAULT(fn, order)	vm_fault_t fn(struct vm_fault *vmf, unsigned int order)
+#define iopmem_fault_order(order)	(order)
+#else
+#define IOPMEM_HUGE_FAULT(fn, order)	vm_fault_t fn(struct vm_fault *vmf, enum page_entry_size order)
+#define iopmem_fault_order(size)	((size) == PE_SIZE_PMD ? IOPMEM_PMD_ORDER : 0)
+#endif
+
+static inline void iopmem_set_vm_flags(struct vm_area_struct *vma, vm_flags_t flags)
+{
+#ifdef IOPMEM_HAVE_vm_flags_set
+	vm_flags_set(vma, flags);
+#else
+	vma->vm_flags |= flags;
+#endif
+}
+
+/* In file_operations: mappings may ask for MAP_SYNC. */
+#ifdef FOP_MMAP_SYNC
+#define IOPMEM_FOPS_MMAP_SYNC	.fop_flags = FOP_MMAP_SYNC
+#else
+#define IOPMEM_FOPS_MMAP_SYNC	.mmap_supported_flags = MAP_SYNC
+#endif
+
+/*
+ * Page table entries that get_user_pages() follows.
+ *
+ * While there was a pfn_t, vmf_insert_mixed() and vmf_insert_pfn_pmd() made them
+ * with the cache type that was reserved for the range, whatever the mapping asked
+ * for (track_pfn_insert()); vm_insert_page() takes the mapping's own (@kept), but
+ * can do no 2 MiB. Since then all take the mapping's own.
+ */
+#ifdef IOPMEM_HAVE_dax_pfn_t
+#define IOPMEM_DEVDAX_VM_FLAGS	(VM_MIXEDMAP | VM_HUGEPAGE)
+
+static inline vm_fault_t iopmem_insert_page(struct vm_fault *vmf, unsigned long pfn, bool write,
+					    bool kept)
+{
+	if (kept)
+		return vmf_insert_page(vmf->vma, vmf->address, pfn_to_page(pfn));
+	return vmf_insert_mixed(vmf->vma, vmf->address, iopmem_phys_to_pfn(PFN_PHYS(pfn)));
+}
+#else
+/* They are pages like others, and madvise(2) refuses less where a mapping is of such alone. */
+#define IOPMEM_DEVDAX_VM_FLAGS	VM_HUGEPAGE
+
+static inline vm_fault_t iopmem_insert_page(struct vm_fault *vmf, unsigned long pfn, bool write,
+					    bool kept)
+{
+	return vmf_insert_page_mkwrite(vmf, pfn_to_page(pfn), write);
+}
+#endif
+
+static inline vm_fault_t iopmem_insert_pmd(struct vm_fault *vmf, unsigned long pfn, bool write,
+					   bool kept)
+{
+#ifndef CONFIG_TRANSPARENT_HUGEPAGE
+	return VM_FAULT_FALLBACK;
+#elif defined(IOPMEM_HAVE_dax_pfn_t)
+	if (kept)
+		return VM_FAULT_FALLBACK;
+	return vmf_insert_pfn_pmd(vmf, iopmem_phys_to_pfn(PFN_PHYS(pfn)), write);
+#else
+	return vmf_insert_folio_pmd(vmf, page_folio(pfn_to_page(pfn)), write);
+#endif
+}
+
+/* v6.2: programs can map p2pdma memory, by p2pmem/allocate (7e9c7ef83d78) */
+#ifdef IOPMEM_HAVE_p2pdma_user_memory
+#define IOPMEM_P2PDMA_USER_MEMORY	1
+#else
+#define IOPMEM_P2PDMA_USER_MEMORY	0
 #endif
 
 #endif /* _IOPMEM_COMPAT_H */

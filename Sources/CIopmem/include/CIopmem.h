@@ -25,6 +25,7 @@ static const __u32 iopmem_device_bind_f_force = IOPMEM_DEVICE_BIND_F_FORCE;
 static const __u32 iopmem_device_retire_f_revoke = IOPMEM_DEVICE_RETIRE_F_REVOKE;
 static const __u32 iopmem_namespace_create_f_offset = IOPMEM_NAMESPACE_CREATE_F_OFFSET;
 static const __u32 iopmem_namespace_create_f_id = IOPMEM_NAMESPACE_CREATE_F_ID;
+static const __u32 iopmem_namespace_create_f_publish = IOPMEM_NAMESPACE_CREATE_F_PUBLISH;
 static const __u32 iopmem_namespace_destroy_f_revoke = IOPMEM_NAMESPACE_DESTROY_F_REVOKE;
 static const __u32 iopmem_namespace_destroy_f_zero = IOPMEM_NAMESPACE_DESTROY_F_ZERO;
 

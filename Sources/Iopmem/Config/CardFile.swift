@@ -52,12 +52,14 @@ public struct ConfiguredNamespace: Sendable, Equatable {
     /// The file system that is made on it when it comes back without a recognised
     /// one: `ext4` or `xfs`.
     public var makeFilesystem: String?
+    /// Whether drivers may allocate from it, for mode p2pdma.
+    public var publish: Bool
 
     /// That namespace.
     public init(
         uuid: NamespaceUUID, name: String = "", mode: Namespace.Mode = .fsdax,
         map: Namespace.PageMap? = .mem, bar: Int? = nil, number: UInt32? = nil, offset: UInt64,
-        size: UInt64, makeFilesystem: String? = nil
+        size: UInt64, makeFilesystem: String? = nil, publish: Bool = false
     ) {
         self.uuid = uuid
         self.name = name
@@ -68,6 +70,7 @@ public struct ConfiguredNamespace: Sendable, Equatable {
         self.offset = offset
         self.size = size
         self.makeFilesystem = makeFilesystem
+        self.publish = publish
     }
 
     /// One that stands, as it is written down.
@@ -75,7 +78,7 @@ public struct ConfiguredNamespace: Sendable, Equatable {
         self.init(
             uuid: namespace.uuid, name: namespace.name, mode: namespace.mode, map: namespace.map,
             bar: namespace.bar, number: namespace.id, offset: namespace.offset,
-            size: namespace.size)
+            size: namespace.size, publish: namespace.isPublished ?? false)
     }
 
     /// Its bytes of the region.
@@ -93,6 +96,7 @@ extension ConfiguredNamespace {
             ("map", map?.rawValue), ("bar", bar.map { "\($0)" }),
             ("number", number.map { "\($0)" }), ("offset", ByteSize.exact(offset)),
             ("size", ByteSize.exact(size)), ("mkfs", makeFilesystem),
+            ("publish", publish ? "yes" : nil),
         ]
         return CardFile.section("namespace", settings)
     }

@@ -117,6 +117,11 @@ private struct CardFileReader {
         if mkfs != nil, mode != .fsdax && mode != .raw {
             values.object("mkfs", "mode \(mode.rawValue) has no disk for a file system")
         }
+        let publish = values.take(
+            "publish", as: { ["yes": true, "no": false][$0] }, "yes or no")
+        if publish != nil, mode != .p2pdma {
+            values.object("publish", "only memory of mode p2pdma can be published")
+        }
         if let offset, let size, offset.addingReportingOverflow(size).overflow {
             values.object("size", "offset and size end beyond 16 EiB")
         }
@@ -124,7 +129,8 @@ private struct CardFileReader {
         guard let uuid, let offset, let size, values.isWhole else { return nil }
         return ConfiguredNamespace(
             uuid: uuid, name: name ?? "", mode: mode, map: mode == .raw ? nil : map ?? .mem,
-            bar: bar, number: number, offset: offset, size: size, makeFilesystem: mkfs)
+            bar: bar, number: number, offset: offset, size: size, makeFilesystem: mkfs,
+            publish: publish ?? false)
     }
 
     /// What each setting may be, and all of them together may not.

@@ -60,10 +60,14 @@ struct BlockUsage {
 
     /// Programs that have one of the nodes open.
     func processHolders(of nodes: [Node]) -> [Namespace.Holder] {
-        let numbers = nodes.compactMap { node in
-            host.root.optionalText("\(node.directory)/dev").flatMap { DeviceNumber($0) }
-        }
-        return host.processes(holding: Set(numbers))
+        processHolders(
+            of: nodes.compactMap { node in
+                host.root.optionalText("\(node.directory)/dev").flatMap { DeviceNumber($0) }
+            })
+    }
+
+    private func processHolders(of numbers: [DeviceNumber]) -> [Namespace.Holder] {
+        host.processes(holding: Set(numbers))
             .map { Namespace.Holder(kind: "process", name: $0.name, pid: $0.pid) }
             .reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
     }
@@ -75,16 +79,15 @@ struct BlockUsage {
 
     /// The namespace with its file system and holders.
     func fill(_ namespace: Namespace) -> Namespace {
-        guard namespace.isBlock else { return namespace }
         var filled = namespace
-        filled.filesystem = filesystem(of: namespace)
+        if namespace.isBlock { filled.filesystem = filesystem(of: namespace) }
         filled.holders = holders(of: namespace)
         return filled
     }
 
     /// Who holds a namespace. Opens nothing.
     func holders(of namespace: Namespace) -> [Namespace.Holder] {
-        guard namespace.isBlock else { return [] }
+        guard namespace.isBlock else { return mappers(of: namespace) }
         let nodes = nodes(ofDisk: namespace.dev, at: Self.diskDirectory(of: namespace))
         var holders = nodes.flatMap { fileHolders(of: $0) }
         // Looking into every process is dear; the driver knows whether it is
@@ -94,6 +97,15 @@ struct BlockUsage {
         // A container's mounts are visible only through its processes.
         if holders.isEmpty { holders = foreignMounts(of: nodes) }
         return holders
+    }
+
+    /// Programs that have the node of a devdax namespace open, or mapped.
+    private func mappers(of namespace: Namespace) -> [Namespace.Holder] {
+        guard namespace.mode == .devdax, namespace.openers > 0,
+            let text = host.root.optionalText("/sys/class/iopmem/\(namespace.dev)/dev"),
+            let number = DeviceNumber(text, isBlock: false)
+        else { return [] }
+        return processHolders(of: [number])
     }
 
     /// Mounts that only processes in other mount namespaces see, each with one

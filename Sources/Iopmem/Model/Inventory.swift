@@ -93,12 +93,13 @@ public struct Inventory: Sendable, Equatable {
                 throw Errno.invalidArgument
             }
             let map = try object.text("map")
+            let mode = Namespace.Mode(rawValue: try object.text("mode"))
             return Namespace(
                 dev: name.text,
                 id: UInt32(clamping: try object.number("id")),
                 name: try object.text("name"),
                 uuid: uuid,
-                mode: Namespace.Mode(rawValue: try object.text("mode")),
+                mode: mode,
                 map: map == "none" ? nil : Namespace.PageMap(rawValue: map),
                 size: try object.number("size"),
                 align: try object.number("align"),
@@ -113,6 +114,9 @@ public struct Inventory: Sendable, Equatable {
                 state: Namespace.State(rawValue: try object.text("state")),
                 media: region.media,
                 openers: Int(try object.number("openers")),
+                isPublished: mode == .p2pdma
+                    ? root.optionalText("/sys/bus/pci/devices/\(region.device)/p2pmem/published")
+                        .map { $0 == "1" } : nil,
                 lastOpener: object.optionalText("last_opener"))
         }
     }

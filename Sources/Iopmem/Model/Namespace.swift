@@ -40,6 +40,8 @@ public struct Namespace: Sendable, Equatable {
     public var media: String?
     /// How often its node is open, mounts and partitions included.
     public var openers: Int
+    /// Whether drivers may allocate from it, for mode p2pdma; nil for others.
+    public var isPublished: Bool?
     /// "COMM[PID]" of the latest open, as the driver remembers it.
     public var lastOpener: String?
     /// The file system on the whole node, where one was recognised.
@@ -62,7 +64,10 @@ public struct Namespace: Sendable, Equatable {
     var range: Range<UInt64> { offset..<offset + size }
 
     /// Whether its node is a block device.
-    public var isBlock: Bool { mode == .fsdax || mode == .raw }
+    public var isBlock: Bool { mode.isBlock }
+
+    /// The subsystem that its node, or without one it itself, belongs to.
+    var subsystem: String { mode.subsystem }
 }
 
 extension Namespace {
@@ -80,6 +85,12 @@ extension Namespace {
         public static let p2pdma = Mode(rawValue: "p2pdma")
         /// Block node without struct pages.
         public static let raw = Mode(rawValue: "raw")
+        /// Whether namespaces of this mode are block devices.
+        public var isBlock: Bool { self == .fsdax || self == .raw }
+        /// Whether they have struct pages.
+        var hasPages: Bool { self != .raw }
+        /// The subsystem of what udev knows about them.
+        var subsystem: String { isBlock ? "block" : DriverFacts.name }
         /// Every mode of the contract.
         public static let all: [Mode] = [.fsdax, .devdax, .p2pdma, .raw]
     }
@@ -165,7 +176,9 @@ extension Namespace: Encodable {
         case physicalAddress = "physical_address"
         case path, cache
         case numaNode = "numa_node"
-        case state, media, filesystem, holders
+        case state, media
+        case isPublished = "published"
+        case filesystem, holders
     }
 
     private enum CacheKeys: String, CodingKey {
@@ -197,6 +210,7 @@ extension Namespace: Encodable {
         try container.encode(numaNode, forKey: .numaNode)
         try container.encode(state.rawValue, forKey: .state)
         try container.encodeIfPresent(media, forKey: .media)
+        try container.encodeIfPresent(isPublished, forKey: .isPublished)
         try container.encodeIfPresent(filesystem, forKey: .filesystem)
         if !holders.isEmpty { try container.encode(holders, forKey: .holders) }
     }

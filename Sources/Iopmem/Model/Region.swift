@@ -112,11 +112,10 @@ extension Region {
     /// One for each mode; nil where the driver does not say.
     public var capabilities: [Capability]? {
         modes?.map { mode in
-            let hasPages = mode != .raw
-            return Capability(
-                mode: mode, maps: hasPages ? [.mem] : [], align: align, minSize: align,
+            Capability(
+                mode: mode, maps: mode.hasPages ? [.mem] : [], align: align, minSize: align,
                 maxSize: maxAvailableExtent,
-                memoryPerGiB: hasPages ? StructPages.price(of: 1 << 30) : 0)
+                memoryPerGiB: mode.hasPages ? StructPages.price(of: 1 << 30, mode) : 0)
         }
     }
 }

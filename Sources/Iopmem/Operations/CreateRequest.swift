@@ -25,6 +25,8 @@ public struct CreateRequest: Sendable, Equatable {
     public var name: String
     /// Have it written down, so that `restore` brings it back.
     public var persist: Bool
+    /// Let drivers allocate from it, not only programs: mode p2pdma.
+    public var publish: Bool
     /// Do it although data or a driver is in the way.
     public var force: Bool
     /// Say what would be done, and do nothing.
@@ -34,7 +36,7 @@ public struct CreateRequest: Sendable, Equatable {
     public init(
         device: PCIAddress, bar: Int? = nil, size: Size = .max, mode: Namespace.Mode = .fsdax,
         map: Namespace.PageMap? = .mem, name: String = "", persist: Bool = false,
-        force: Bool = false, dryRun: Bool = false
+        publish: Bool = false, force: Bool = false, dryRun: Bool = false
     ) {
         self.device = device
         self.bar = bar
@@ -43,6 +45,7 @@ public struct CreateRequest: Sendable, Equatable {
         self.map = map
         self.name = name
         self.persist = persist
+        self.publish = publish
         self.force = force
         self.dryRun = dryRun
     }

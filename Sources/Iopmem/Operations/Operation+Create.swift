@@ -55,8 +55,23 @@ extension Operation {
                 ? "--map \(request.map?.rawValue ?? "")" : "mode \(request.mode.rawValue)"
             throw IopmemError(
                 .unsupported, "cannot create a namespace on \(request.device)",
-                because: "the driver \(version.release) cannot do \(what) on this kernel",
-                remedy: "choose another, such as --mode fsdax --map mem")
+                because: hasMode
+                    ? "the driver \(version.release) cannot do \(what) on this kernel"
+                    : Self.obstacle(to: request.mode),
+                remedy: "choose another, such as --mode fsdax --map mem"
+                    + (request.mode == .p2pdma ? ", or --mode devdax for mappings and pins" : ""))
+        }
+    }
+
+    /// Why a kernel has no such mode: what the driver is built from (`iopmem_modes()` in kmod/main.c).
+    private static func obstacle(to mode: Namespace.Mode) -> String {
+        switch mode {
+        case .p2pdma:
+            "mode p2pdma needs Linux 6.2 or newer built with CONFIG_PCI_P2PDMA, and this kernel is not"
+        case .fsdax:
+            "mode fsdax needs a kernel built with CONFIG_FS_DAX and CONFIG_ZONE_DEVICE"
+        case .devdax: "mode devdax needs a kernel built with CONFIG_ZONE_DEVICE"
+        default: "the driver cannot do mode \(mode.rawValue) on this kernel"
         }
     }
 
@@ -66,7 +81,7 @@ extension Operation {
         throw IopmemError(
             .unsupported,
             "cannot create a namespace in \(region.dev) (\(region.device) BAR \(region.bar))",
-            because: "the driver cannot do mode \(request.mode.rawValue) on this kernel",
+            because: Self.obstacle(to: request.mode),
             remedy: "choose one that it can: "
                 + modes.map { "--mode \($0.rawValue)" }.joined(separator: ", "))
     }
@@ -119,14 +134,20 @@ extension Operation {
         let removal = NamespaceRemoval(id: place.id, uuid: uuid.bytes)
         let dev = "\(region.dev)n\(place.id)"
         let restore = self
-        rollback.add("destroy \(dev)") { () throws(IopmemError) in
-            try restore.takeBack(removal, dev, region)
+        if request.mode == .p2pdma {
+            // No step of its own takes it back: only the unbind does, which a device that was bound
+            // before is spared.
+            rollback.add("take \(dev) back") { () throws(IopmemError) in
+                try restore.leavePeerMemory(dev, region)
+            }
+        } else {
+            rollback.add("destroy \(dev)") { () throws(IopmemError) in
+                try restore.takeBack(removal, dev, region)
+            }
         }
         try checkpoint()
         listener.step("wait for \(dev) to be ready")
-        let subsystem =
-            request.mode == .fsdax || request.mode == .raw ? "block" : DriverFacts.name
-        try watch.wait(for: dev, subsystem: subsystem, until: Deadline(in: patience))
+        try watch.wait(for: dev, subsystem: request.mode.subsystem, until: Deadline(in: patience))
         try checkpoint()
         let made = try Inventory(root: host.root).namespace(named: dev, root: host.root)
         if let area {
@@ -194,7 +215,7 @@ extension Operation {
         while true {
             try checkpoint()
             let range = try Extent(of: request, in: region, keeping: kept, host: host).range
-            if request.map == .mem { try checkMemory(UInt64(range.count)) }
+            if request.map == .mem { try checkMemory(UInt64(range.count), request.mode) }
             try checkSignatures(request, range, region, opened.control)
             listener.step("create \(ByteSize.exact(UInt64(range.count))) at \(range.lowerBound)")
             let refusal: DriverRefusal
@@ -204,7 +225,7 @@ extension Operation {
                         mode: DriverNumber.mode(request.mode.rawValue) ?? 0,
                         map: DriverNumber.map(request.map?.rawValue) ?? 0,
                         offset: range.lowerBound, length: UInt64(range.count), uuid: uuid.bytes,
-                        name: request.name))
+                        name: request.name, publish: request.publish))
             } catch {
                 refusal = error
             }
@@ -218,6 +239,13 @@ extension Operation {
             }
             try checkName(request.name)
         }
+    }
+
+    private func leavePeerMemory(_ dev: String, _ region: Region) throws(IopmemError) {
+        throw IopmemError(
+            .failed, "\(dev) stays",
+            because: "the kernel takes p2pdma memory back only when \(region.device) is unbound",
+            remedy: "iopmemctl unbind \(region.device)")
     }
 
     private func takeBack(
@@ -269,11 +297,11 @@ extension Operation {
     }
 
     /// The struct pages' price: refused where it does not fit, told where it does.
-    func checkMemory(_ length: UInt64) throws(IopmemError) {
-        let price = StructPages.price(of: length)
+    func checkMemory(_ length: UInt64, _ mode: Namespace.Mode) throws(IopmemError) {
+        let price = StructPages.price(of: length, mode)
         let available = StructPages.availableMemory(root: host.root)
         if let available, price > available {
-            let largest = StructPages.affordable(with: available)
+            let largest = StructPages.affordable(with: available, mode)
             throw IopmemError(
                 .failed,
                 "a namespace of \(ByteSize.exact(length)) needs"

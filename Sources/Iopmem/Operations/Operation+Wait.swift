@@ -18,8 +18,7 @@ extension Operation {
             if let found = inventory.findNamespace(named: name, root: host.root),
                 found.state == .enabled
             {
-                let subsystem = found.isBlock ? "block" : DriverFacts.name
-                try watch.wait(for: found.dev, subsystem: subsystem, until: deadline)
+                try watch.wait(for: found.dev, subsystem: found.subsystem, until: deadline)
                 return found
             }
             guard try watch.next(until: deadline) != nil else {

@@ -43,6 +43,8 @@ struct LostNamespace {
     let phrase: String
     /// The file system that it gets where none is recognised.
     var makeFilesystem: String?
+    /// Whether drivers may allocate from it, for mode p2pdma.
+    var publish = false
 }
 
 extension Label {

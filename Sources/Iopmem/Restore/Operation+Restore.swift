@@ -275,7 +275,7 @@ extension Operation {
             let lost = configured.map { namespace in
                 LostNamespace(
                     label: Label(namespace, media: region.media), phrase: namespace.phrase,
-                    makeFilesystem: namespace.makeFilesystem)
+                    makeFilesystem: namespace.makeFilesystem, publish: namespace.publish)
             }
             return try restore(lost, in: opened, request, &outcome, then: done)
         }
@@ -350,7 +350,7 @@ extension Operation {
     ) throws(IopmemError) -> Namespace {
         let label = lost.label
         let failure = "cannot restore \(lost.phrase) of \(opened.region.dev)"
-        guard let mode = DriverNumber.modeWord(label.mode) else {
+        guard let mode = DriverNumber.modeWord(label.mode).map(Namespace.Mode.init) else {
             throw IopmemError(
                 .unsupported, failure, because: "its mode has the unknown number \(label.mode)")
         }
@@ -362,7 +362,7 @@ extension Operation {
                 .failed, failure, because: "its name is taken by \(taken.dev)",
                 remedy: "destroy that one: iopmemctl destroy \(taken.dev)")
         }
-        if label.map == DriverNumber.map("mem") { try checkMemory(label.size) }
+        if label.map == DriverNumber.map("mem") { try checkMemory(label.size, mode) }
         let isNumberFree =
             label.number > 0
             && !inventory.namespaces(in: opened.region).contains { $0.id == label.number }
@@ -373,15 +373,13 @@ extension Operation {
             place = try opened.control.create(
                 NamespaceRequest(
                     mode: label.mode, map: label.map, offset: label.offset, length: label.size,
-                    id: isNumberFree ? label.number : nil, uuid: label.uuid, name: label.name))
+                    id: isNumberFree ? label.number : nil, uuid: label.uuid, name: label.name,
+                    publish: lost.publish))
         } catch {
             throw IopmemError(error, failure)
         }
         let dev = "\(opened.region.dev)n\(place.id)"
-        let isBlock = mode == Namespace.Mode.fsdax.rawValue || mode == Namespace.Mode.raw.rawValue
-        try watch.wait(
-            for: dev, subsystem: isBlock ? "block" : DriverFacts.name,
-            until: Deadline(in: patience))
+        try watch.wait(for: dev, subsystem: mode.subsystem, until: Deadline(in: patience))
         let made = try Inventory(root: host.root).namespace(named: dev, root: host.root)
         if let type = lost.makeFilesystem { try makeFilesystem(type, on: made) }
         return made

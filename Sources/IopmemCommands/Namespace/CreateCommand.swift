@@ -17,6 +17,7 @@ public struct Create: IopmemCommand {
             EXAMPLES
               iopmemctl create --device 0000:03:00.0 --name scratch
               iopmemctl create --device 0000:03:00.0 --size 4G --persist --dry-run
+              iopmemctl create --device 0000:03:00.0 --size 1G --mode devdax --name rings
             """)
 
     @Option(help: "The PCI function, written like 0000:03:00.0.")
@@ -42,6 +43,9 @@ public struct Create: IopmemCommand {
             "Write it down, so that restore brings it back: in the region's labels or /etc/iopmem.")
     var persist = false
 
+    @Flag(help: "Let drivers allocate from it too, for --mode p2pdma.")
+    var publish = false
+
     @OptionGroup var change: ChangeOptions
     /// How it talks.
     @OptionGroup public var output: OutputOptions
@@ -56,6 +60,9 @@ public struct Create: IopmemCommand {
         if mode == .raw, map != nil {
             throw ValidationError("--map says where struct pages live, and --mode raw has none.")
         }
+        if publish, mode != .p2pdma {
+            throw ValidationError("--publish is for --mode p2pdma.")
+        }
         if let name, let objection = CreateRequest.objection(toName: name) {
             throw ValidationError("--name \(name): \(objection).")
         }
@@ -67,7 +74,7 @@ public struct Create: IopmemCommand {
             CreateRequest(
                 device: device, bar: bar, size: size, mode: mode,
                 map: mode == .raw ? nil : map ?? .mem, name: name ?? "", persist: persist,
-                force: change.force, dryRun: change.dryRun))
+                publish: publish, force: change.force, dryRun: change.dryRun))
         try context.console.show(NamespacesReport(namespaces: [namespace].compactMap { $0 }))
     }
 }

@@ -37,6 +37,7 @@ public struct RegionNode: ~Copyable {
             argument.flags |= iopmem_namespace_create_f_id
             argument.id = id
         }
+        if request.publish { argument.flags |= iopmem_namespace_create_f_publish }
         fill(&argument.uuid, with: request.uuid)
         fill(&argument.name, with: request.name.utf8.prefix(DriverNumber.maxNameLength))
         let answer = try driverCall(node, iopmem_ioc_create_namespace, argument) {
@@ -87,11 +88,13 @@ public struct NamespaceRequest: Equatable, Sendable {
     public var uuid: [UInt8]
     /// The user's name, or empty.
     public var name: String
+    /// Other drivers may allocate from it: mode p2pdma.
+    public var publish: Bool
 
     /// That request.
     public init(
         mode: UInt32, map: UInt32, offset: UInt64?, length: UInt64, id: UInt32? = nil,
-        uuid: [UInt8], name: String
+        uuid: [UInt8], name: String, publish: Bool = false
     ) {
         self.mode = mode
         self.map = map
@@ -100,6 +103,7 @@ public struct NamespaceRequest: Equatable, Sendable {
         self.id = id
         self.uuid = uuid
         self.name = name
+        self.publish = publish
     }
 }
 

@@ -18,12 +18,12 @@ public struct DeviceNumber: Hashable, Sendable, CustomStringConvertible {
         self.isBlock = isBlock
     }
 
-    /// Reads `259:0`.
-    public init?(_ text: some StringProtocol) {
+    /// Reads `259:0`; a block device's unless said otherwise.
+    public init?(_ text: some StringProtocol, isBlock: Bool = true) {
         let halves = text.split(separator: ":", omittingEmptySubsequences: false)
             .map { UInt32($0) }
         guard halves.count == 2, let major = halves[0], let minor = halves[1] else { return nil }
-        self.init(major: major, minor: minor)
+        self.init(major: major, minor: minor, isBlock: isBlock)
     }
 
     /// The number of the node at `path`, links followed; nil if it is no device

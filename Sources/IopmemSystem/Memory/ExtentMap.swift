@@ -35,6 +35,14 @@ public struct ExtentMap {
         covered = offset
     }
 
+    /// A node whose byte N is byte N of its memory, up to `end`: no file system is asked.
+    public init(linear node: OpenFile, to end: UInt64) {
+        file = node
+        self.end = end
+        batch = [FileExtent(logical: 0, physical: 0, length: end, isPlain: true)]
+        covered = end
+    }
+
     /// The extent that holds a byte of the file; nil for a hole. Questions must
     /// come in rising order.
     public mutating func extent(at offset: UInt64) throws(Errno) -> FileExtent? {

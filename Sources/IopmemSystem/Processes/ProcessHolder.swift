@@ -17,21 +17,22 @@ public struct ProcessHolder: Hashable, Sendable {
         self.device = device
     }
 
-    /// Every process, but for this one, with one of `devices` open.
+    /// Every process, but for this one, with one of `devices` open or mapped.
     ///
-    /// Looks at descriptors only: a mapping whose descriptor was closed is not
-    /// seen. Without root only one's own processes are.
+    /// Mappings are looked at for character devices alone: those of a block device hold its pages
+    /// in the page cache, not it. Without root only one's own processes are seen.
     public static func all(
         holding devices: Set<DeviceNumber>, root: SystemRoot = .machine
     ) -> [ProcessHolder] {
         guard let names = try? root.entries("/proc") else { return [] }
+        let folders = devices.contains { !$0.isBlock } ? ["fd", "map_files"] : ["fd"]
         var found: Set<ProcessHolder> = []
         for pid in names.compactMap({ Int32($0) }) where pid != getpid() {
-            let directory = "/proc/\(pid)/fd"
-            guard let descriptors = try? root.entries(directory) else { continue }
-            for descriptor in descriptors {
-                guard
-                    let device = DeviceNumber(node: root.resolve("\(directory)/\(descriptor)")),
+            let files = folders.flatMap { folder in
+                ((try? root.entries("/proc/\(pid)/\(folder)")) ?? []).map { "\(folder)/\($0)" }
+            }
+            for file in files {
+                guard let device = DeviceNumber(node: root.resolve("/proc/\(pid)/\(file)")),
                     devices.contains(device)
                 else { continue }
                 let name = root.optionalText("/proc/\(pid)/comm") ?? "?"

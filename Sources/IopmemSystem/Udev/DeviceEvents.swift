@@ -130,9 +130,9 @@ public final class DeviceEvents {
             return false
         }
         defer { udev_device_unref(device) }
-        guard let node = udev_device_get_devnode(device), access(node, F_OK) == 0 else {
-            return false
-        }
+        // Without a node there is nothing that udev would have to do.
+        guard let node = udev_device_get_devnode(device) else { return true }
+        guard access(node, F_OK) == 0 else { return false }
         return !usesDaemon || udev_device_get_is_initialized(device) > 0
     }
 

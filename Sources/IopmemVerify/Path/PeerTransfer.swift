@@ -21,7 +21,12 @@ struct PeerTransfer {
     /// Told when a transfer begins and ends.
     let step: (String) -> Void
 
-    private var check: PlacementCheck { PlacementCheck(file: file, window: window) }
+    /// Whether the target is the node of the memory itself.
+    let isMemory: Bool
+
+    private var check: PlacementCheck {
+        PlacementCheck(file: file, window: window, isMemory: isMemory)
+    }
     /// Both sides must be able to hold it.
     private var length: UInt64 {
         min(UInt64(range.count), peer.size) / UInt64(peer.unit) * UInt64(peer.unit)

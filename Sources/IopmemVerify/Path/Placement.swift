@@ -10,7 +10,7 @@ public struct Placement: Sendable, Equatable, Encodable {
     /// Those whose frame lies in the BAR.
     public var pagesInBar: UInt64 = 0
     /// Those whose frame is the one that the file system's own map (FIEMAP) and
-    /// the namespace's address name.
+    /// the namespace's address name; for the node of a namespace, its address alone.
     public var pagesAsMapped: UInt64 = 0
     /// The first page that is elsewhere, in words.
     public var stray: String?
@@ -42,6 +42,8 @@ struct PlacementCheck {
 
     let file: OpenFile
     let window: BarWindow
+    /// Whether the file is the memory itself, so that no file system says where its bytes are.
+    var isMemory = false
 
     /// Looks at every page that holds a byte of `range`.
     ///
@@ -78,9 +80,10 @@ struct PlacementCheck {
     func check(_ mapping: FileMapping, writable: Bool) throws(Errno) -> Placement {
         try mapping.populate(at: 0, length: mapping.bytes.count, writing: writable)
         let page = UInt64(FileMapping.pageSize)
-        var extents = ExtentMap(
-            file, from: mapping.fileOffset,
-            to: mapping.fileOffset + UInt64(mapping.bytes.count))
+        let end = mapping.fileOffset + UInt64(mapping.bytes.count)
+        var extents =
+            isMemory
+            ? ExtentMap(linear: file, to: end) : ExtentMap(file, from: mapping.fileOffset, to: end)
         var placement = Placement()
         var failure: Errno?
         try PageMap().forEachPage(of: UnsafeRawBufferPointer(mapping.bytes)) { index, address in

@@ -52,11 +52,11 @@ public struct VerifyTarget: Sendable, Equatable {
     private static func find(
         node namespace: Namespace, _ inventory: Inventory, _ host: any Host
     ) throws(IopmemError) -> Self {
-        guard namespace.isBlock else {
+        guard namespace.isBlock || namespace.mode == .devdax else {
             throw IopmemError(
                 .unsupported,
                 "\(namespace.dev): verify does not know namespaces of mode \(namespace.mode.rawValue)",
-                remedy: "verify a namespace of mode fsdax or raw, or a file on one")
+                remedy: "verify a namespace of mode fsdax, devdax or raw, or a file on one")
         }
         return try find(path: namespace.path, inventory, host)
     }
@@ -92,13 +92,23 @@ public struct VerifyTarget: Sendable, Equatable {
         _ path: String, _ number: DeviceNumber, _ inventory: Inventory, _ host: any Host
     ) throws(IopmemError) -> Self {
         let folder = "/sys/dev/char/\(number)"
+        let name = host.root.linkName(folder)
+        if let namespace = inventory.namespaces.first(where: {
+            $0.mode == .devdax && $0.dev == name
+        }
+        ) {
+            let page = UInt64(FileMapping.pageSize)
+            return Self(
+                path, .daxNode(unit: page), namespace.size, on: number, inventory, host,
+                is: namespace)
+        }
         func value(_ attribute: String) -> UInt64? {
             host.root.optionalText("\(folder)/\(attribute)").flatMap { UInt64(sysfs: $0) }
         }
         guard let size = value("size"), let unit = value("align"), size > 0, unit > 0 else {
             throw IopmemError(
                 .unsupported, "\(path) is a character device, and not one of device DAX",
-                remedy: "verify a namespace of mode fsdax or raw, or a file on one")
+                remedy: "verify a namespace of mode fsdax, devdax or raw, or a file on one")
         }
         return Self(path, .daxNode(unit: unit), size, on: number, inventory, host)
     }
@@ -123,12 +133,14 @@ public struct VerifyTarget: Sendable, Equatable {
 
     private init(
         _ path: String, _ kind: Kind, _ size: UInt64, on number: DeviceNumber,
-        _ inventory: Inventory, _ host: any Host
+        _ inventory: Inventory, _ host: any Host, is itself: Namespace? = nil
     ) {
-        let device = try? BlockDevice(number, root: host.root)
-        let namespace = device.flatMap { device in
-            inventory.namespaces.first { $0.isBlock && $0.dev == device.disk }
-        }
+        let device = itself == nil ? try? BlockDevice(number, root: host.root) : nil
+        let namespace =
+            itself
+            ?? device.flatMap { device in
+                inventory.namespaces.first { $0.isBlock && $0.dev == device.disk }
+            }
         self.path = path
         self.kind = kind
         self.size = size
@@ -140,8 +152,11 @@ public struct VerifyTarget: Sendable, Equatable {
     }
 
     /// The memory behind it, where its pages can be mapped: a file on a
-    /// namespace of mode fsdax.
+    /// namespace of mode fsdax, or the node of one of mode devdax.
     func window(root: SystemRoot) throws(IopmemError) -> BarWindow? {
+        if let namespace, namespace.mode == .devdax {
+            return try BarWindow(namespace, start: 0, root: root)
+        }
         guard kind != .blockNode, let namespace, namespace.mode == .fsdax, let device else {
             return nil
         }
@@ -156,9 +171,10 @@ public struct VerifyTarget: Sendable, Equatable {
         }
     }
 
-    /// What mappings of it are multiples of, in bytes, where it can only be mapped; else nil.
-    var daxUnit: UInt64? {
-        if case .daxNode(let unit) = kind { unit } else { nil }
+    /// How it is mapped, where it can only be mapped; else nil.
+    var memory: MemoryNode? {
+        guard case .daxNode(let unit) = kind else { return nil }
+        return MemoryNode(unit: unit, hasSync: namespace != nil)
     }
 
     /// Why nothing can be said about pages, where nothing can.
@@ -166,7 +182,9 @@ public struct VerifyTarget: Sendable, Equatable {
         if kind == .blockNode {
             return "a block node has no mapping of device pages; verify a file on it for that"
         }
-        if case .daxNode = kind { return "\(path) is memory of another driver's" }
+        if case .daxNode = kind {
+            return namespace == nil ? "\(path) is memory of another driver's" : nil
+        }
         guard let namespace else { return "\(path) is not on an iopmem namespace" }
         guard namespace.mode == .fsdax else {
             return
@@ -174,4 +192,13 @@ public struct VerifyTarget: Sendable, Equatable {
         }
         return nil
     }
+}
+
+/// A character device of memory that can only be mapped.
+struct MemoryNode: Sendable, Equatable {
+    /// What mappings of it are multiples of, in bytes.
+    let unit: UInt64
+    /// Whether it can be asked to flush, as ours can; device DAX cannot (drivers/dax/device.c has no
+    /// fsync).
+    let hasSync: Bool
 }

@@ -165,18 +165,18 @@ final class VerifyState: Sendable {
     /// Runs the job: makes promises, or checks them.
     func run(
         _ workload: Workload, on file: OpenFile, environment: VerifyRun.Environment,
-        daxUnit: UInt64? = nil
+        memory: MemoryNode? = nil
     ) throws(IopmemError) -> WorkloadResult {
         if workload.writes {
             try create(workload, on: file.path)
             return try VerifyRun(
                 workload, on: file, environment: environment, ledger: self, stamp: stamp,
-                daxUnit: daxUnit
+                memory: memory
             ).run()
         }
         let record = contents.withLock { $0.record }
         let run = try VerifyRun(
-            workload, on: file, environment: environment, stamp: stamp, daxUnit: daxUnit)
+            workload, on: file, environment: environment, stamp: stamp, memory: memory)
         let (result, outcome) = try run.checkPromises(record)
         contents.withLock { $0.outcome = outcome }
         return result

@@ -60,29 +60,27 @@ final class MmapEngine: Engine {
     private let file: OpenFile
     private let range: Range<UInt64>
     private let writable: Bool
-    /// What offsets and lengths of mappings are multiples of, in bytes.
-    private let unit: UInt64
-    /// Whether the file is memory itself: its node knows no fsync.
-    private let isMemory: Bool
+    /// How the file is mapped, where it is memory itself; else nil.
+    private let memory: MemoryNode?
     /// Nil only while `settle` maps anew.
     private var mapping: FileMapping?
 
-    /// - Parameter daxUnit: for a node of device DAX, what its mappings are multiples of; else nil.
+    /// - Parameter memory: how the file is mapped, where it is memory itself; else nil.
     init(
-        _ file: OpenFile, range: Range<UInt64>, writable: Bool, daxUnit: UInt64? = nil
+        _ file: OpenFile, range: Range<UInt64>, writable: Bool, memory: MemoryNode? = nil
     ) throws(Errno) {
         self.file = file
         self.range = range
         self.writable = writable
-        unit = daxUnit ?? UInt64(FileMapping.pageSize)
-        isMemory = daxUnit != nil
+        self.memory = memory
         mapping = try map()
     }
 
     private func map() throws(Errno) -> FileMapping {
+        let unit = memory?.unit ?? UInt64(FileMapping.pageSize)
         let start = range.lowerBound / unit * unit
         // A part of a page is mapped anyway; a part of a unit of device DAX is refused.
-        let end = isMemory ? (range.upperBound + unit - 1) / unit * unit : range.upperBound
+        let end = memory == nil ? range.upperBound : (range.upperBound + unit - 1) / unit * unit
         return try FileMapping(
             file, offset: start, length: Int(end - start), writable: writable)
     }
@@ -108,11 +106,15 @@ final class MmapEngine: Engine {
     }
 
     func sync() throws(Errno) {
-        if isMemory { try mapping?.flushCaches() } else { try mapping?.sync() }
+        if memory?.hasSync ?? true {
+            try mapping?.sync()
+        } else {
+            try mapping?.flushCaches()
+        }
     }
 
     func settle() throws(Errno) {
-        guard !isMemory else { return try sync() }
+        guard memory == nil else { return try sync() }
         if writable { try mapping?.sync() }
         // Cached pages can only be dropped while nobody maps them.
         mapping = nil

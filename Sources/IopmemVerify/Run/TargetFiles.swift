@@ -75,7 +75,7 @@ private struct Opening {
     }
 
     func prepare(_ file: OpenFile, _ jobs: [Plan.Job]) throws(IopmemError) {
-        if target.daxUnit != nil { return try lock(file) }
+        if target.memory != nil { return try lock(file) }
         guard target.kind == .blockNode else { return try prepareFile(file, jobs) }
         let geometry: BlockGeometry
         do throws(Errno) {

@@ -85,7 +85,8 @@ public struct Verification {
                 "--peer needs pages of the BAR in a mapping, and here there are none",
                 because: plan.targets[0].reasonWithoutPlacement,
                 remedy:
-                    "name a file on a file system mounted with -o dax on a namespace of mode fsdax")
+                    "name a namespace of mode devdax, or a file on a file system mounted with -o dax"
+                    + " on one of mode fsdax")
         }
         guard plan.writes(to: 0) else {
             throw IopmemError(
@@ -199,17 +200,17 @@ public struct Verification {
                 let job = plan.jobs[index]
                 let file = files[job.target].file(for: job.workload)
                 let state = state
-                let unit = plan.targets[job.target].daxUnit
+                let memory = plan.targets[job.target].memory
                 return { @Sendable () -> Result<WorkloadResult, IopmemError> in
                     Result { () throws(IopmemError) in
                         let environment = monitor.environment(of: index)
                         guard let state else {
                             return try VerifyRun(
-                                job.workload, on: file, environment: environment, daxUnit: unit
+                                job.workload, on: file, environment: environment, memory: memory
                             ).run()
                         }
                         return try state.run(
-                            job.workload, on: file, environment: environment, daxUnit: unit)
+                            job.workload, on: file, environment: environment, memory: memory)
                     }
                 }
             }
@@ -303,7 +304,7 @@ public struct Verification {
         for peer in peers where host.pendingSignal() == nil {
             let transfer = PeerTransfer(
                 peer: peer, file: file, window: window, range: first..<max(first, last),
-                host: host, step: step)
+                host: host, step: step, isMemory: plan.targets[0].memory != nil)
             report.p2p.append(transfer.readFromPeer())
             if peerWrite && host.pendingSignal() == nil {
                 report.p2p.append(transfer.writeToPeer())
@@ -339,7 +340,9 @@ public struct Verification {
         step("comparing page frames with FIEMAP and \(window.description)")
         let placement: Placement
         do throws(IopmemError) {
-            placement = try PlacementCheck(file: file, window: window).check(
+            placement = try PlacementCheck(
+                file: file, window: window, isMemory: plan.targets[index].memory != nil
+            ).check(
                 plan.range(of: index), writable: plan.writes(to: index),
                 pendingSignal: { host.pendingSignal() })
         } catch {

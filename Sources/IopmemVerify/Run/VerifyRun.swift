@@ -92,11 +92,11 @@ public final class VerifyRun {
     /// - Parameters:
     ///   - ledger: told of what is written and durable.
     ///   - stamp: the time that the headers carry; nil for now.
-    ///   - daxUnit: for a node of device DAX, what its mappings are multiples of, in bytes; else nil.
+    ///   - memory: how the file is mapped, where it is memory itself; else nil.
     convenience init(
         _ workload: Workload, on file: OpenFile, environment: Environment,
         ledger: (any Ledger)? = nil, stamp: (seconds: UInt32, nanoseconds: UInt32)? = nil,
-        daxUnit: UInt64? = nil
+        memory: MemoryNode? = nil
     ) throws(IopmemError) {
         let queue: any TransferQueue
         switch workload.engine {
@@ -106,7 +106,7 @@ public final class VerifyRun {
             do throws(Errno) {
                 let engine = try MmapEngine(
                     file, range: workload.offset..<(workload.offset + workload.size),
-                    writable: workload.writes, daxUnit: daxUnit)
+                    writable: workload.writes, memory: memory)
                 queue = SerialQueue(engine, blockSize: workload.blockSize)
             } catch {
                 throw IopmemError(error, "cannot map \(file.path)")

@@ -225,6 +225,8 @@ struct iopmem_device_retire {
 #define IOPMEM_NAMESPACE_CREATE_F_OFFSET	(1U << 0)
 /* Take number @id; else the lowest free one. */
 #define IOPMEM_NAMESPACE_CREATE_F_ID		(1U << 1)
+/* IOPMEM_MODE_P2PDMA: other drivers may allocate from it. */
+#define IOPMEM_NAMESPACE_CREATE_F_PUBLISH	(1U << 2)
 
 /**
  * struct iopmem_namespace_create - IOPMEM_IOC_CREATE_NAMESPACE, on a region
@@ -243,11 +245,16 @@ struct iopmem_device_retire {
  *
  * When it returns, the namespace stands in sysfs and its node in devtmpfs.
  *
+ * A device has at most one namespace of IOPMEM_MODE_P2PDMA, because the kernel
+ * has one allocator for each. It has no way to take memory back from it either,
+ * so the namespace goes with the binding and cannot be destroyed before.
+ *
  * Errors: EINVAL bad flag, alignment, mode, name, nil UUID; E2BIG; EFAULT;
  * ENOSPC no free extent is large enough; ERANGE @offset + @length is outside
  * the region; EBUSY the range overlaps a namespace or is claimed by somebody
  * else, or the device is being unbound; EEXIST the number, name or UUID is
- * taken; EOPNOTSUPP this driver or kernel cannot do the mode or map; ENOMEM;
+ * taken; EOPNOTSUPP this driver or kernel cannot do the mode or map, or
+ * the device has its namespace of IOPMEM_MODE_P2PDMA; ENOMEM;
  * ENODEV the region is gone; EINTR a signal came first.
  */
 struct iopmem_namespace_create {
@@ -293,7 +300,7 @@ struct iopmem_range {
  *
  * Errors: EINVAL; E2BIG; EFAULT; ENOENT no such number; ESTALE it has another
  * UUID; ERANGE a wipe is outside the namespace; EBUSY it is open, mounted or
- * mapped; ENODEV the region is gone; EINTR a signal came first.
+ * mapped, or of IOPMEM_MODE_P2PDMA; ENODEV the region is gone; EINTR a signal came first.
  */
 struct iopmem_namespace_destroy {
 	__u32 size;
@@ -394,6 +401,91 @@ struct iopmem_error_injection {
 
 #define IOPMEM_ERROR_INJECTION_SIZE_VER0	240
 #define IOPMEM_IOC_INJECT_ERROR	_IO(IOPMEM_IOC_MAGIC, 0x20)
+
+/* How a mapping of a devdax namespace is cached. */
+#define IOPMEM_CACHE_WC	1	/* write-combining: the default */
+#define IOPMEM_CACHE_UC	2	/* uncached */
+
+/**
+ * struct iopmem_mapping_info - IOPMEM_IOC_DESCRIBE_MAPPING, on a devdax node
+ * @size:	[in]  sizeof(struct iopmem_mapping_info)
+ * @flags:	[in]  must be 0
+ * @cache:	[out] IOPMEM_CACHE_* of mappings that this open file makes
+ * @media:	[out] IOPMEM_MEDIA_*
+ * @length:	[out] bytes that can be mapped, from offset 0
+ * @align:	[out] what offsets and lengths of mappings are multiples of
+ * @huge_align:	[out] address, offset and length that are multiples of this are
+ *		mapped by large pages
+ * @flushes:	[out] how many flushes reached the device
+ * @uuid:	[out] the namespace's
+ * @dev:	[out] the namespace's name, as in /sys/class/iopmem/
+ *
+ * For a program that was given the open file and knows nothing else of it.
+ *
+ * Errors: EINVAL; E2BIG; EFAULT.
+ */
+struct iopmem_mapping_info {
+	__u32 size;
+	__u32 flags;
+	__u32 cache;
+	__u32 media;
+	__u64 length;
+	__u64 align;
+	__u64 huge_align;
+	__u64 flushes;
+	__u8  uuid[IOPMEM_UUID_LEN];
+	__u8  dev[32];
+};
+
+#define IOPMEM_MAPPING_INFO_SIZE_VER0	96
+#define IOPMEM_IOC_DESCRIBE_MAPPING	_IO(IOPMEM_IOC_MAGIC, 0x30)
+
+/**
+ * struct iopmem_mapping_cache - IOPMEM_IOC_SET_MAPPING_CACHE, on a devdax node
+ * @size:	[in]  sizeof(struct iopmem_mapping_cache)
+ * @flags:	[in]  must be 0
+ * @cache:	[in]  IOPMEM_CACHE_*
+ * @reserved:	[in]  must be 0
+ * @reason:	[out] why not
+ *
+ * How mappings are cached that this open file makes from now on; those that
+ * stand stay as they are. On kernels that look up the type reserved for the BAR
+ * (before v6.17), uncached mappings are made of 4 KiB pages alone.
+ *
+ * Errors: EINVAL; E2BIG; EFAULT.
+ */
+struct iopmem_mapping_cache {
+	__u32 size;
+	__u32 flags;
+	__u32 cache;
+	__u32 reserved;
+	__u8  reason[IOPMEM_REASON_LEN];
+};
+
+#define IOPMEM_MAPPING_CACHE_SIZE_VER0	208
+#define IOPMEM_IOC_SET_MAPPING_CACHE	_IO(IOPMEM_IOC_MAGIC, 0x31)
+
+/**
+ * struct iopmem_mapping_flush - IOPMEM_IOC_FLUSH_MAPPING, on a devdax node
+ * @size:	[in]  sizeof(struct iopmem_mapping_flush)
+ * @flags:	[in]  must be 0
+ * @reason:	[out] why not
+ *
+ * When it returns 0, everything that the caller stored before has reached the
+ * device: combining buffers are drained and a read from the device is back.
+ * fsync(2) of the node and msync(2) with MS_SYNC of its mappings do the same.
+ *
+ * Errors: EINVAL; E2BIG; EFAULT; ENXIO the namespace is gone; EIO the device
+ * does not answer; EINTR a signal came first.
+ */
+struct iopmem_mapping_flush {
+	__u32 size;
+	__u32 flags;
+	__u8  reason[IOPMEM_REASON_LEN];
+};
+
+#define IOPMEM_MAPPING_FLUSH_SIZE_VER0	200
+#define IOPMEM_IOC_FLUSH_MAPPING	_IO(IOPMEM_IOC_MAGIC, 0x32)
 
 /*
  * sysfs, /sys/class/iopmem/
