@@ -80,6 +80,7 @@ struct RemovalTests {
                 """)
         }
         let disk = try await machine.create(on: "card0", "--size 64M --force")
+        let mapped = try await machine.create(on: "card0", "--size 2M --mode devdax --force")
         let stacked = try await machine.create(on: "card0", "--size max --force")
         try await guest.run(
             """
@@ -97,12 +98,14 @@ struct RemovalTests {
                 setsid nice -n 19 iopmem-guest stream /dev/nvme0n1 /run/$files/streamed \\
                     >stream-$files.out 2>&1 &
             done
+            setsid nice -n 19 iopmem-guest scribble \(mapped.path) >scribble-devdax.out 2>&1 &
+            setsid nice -n 19 iopmem-guest stream /dev/nvme0n1 \(mapped.path) >stream-devdax.out 2>&1 &
             for engine in psync io_uring; do
                 setsid nice -n 19 fio --name=$engine --filename=\(disk.path) --rw=randrw --bs=4k --direct=1 \\
                     --time_based --runtime=3600 --ioengine=$engine --iodepth=8 >$engine.out 2>&1 &
             done
             setsid nice -n 19 dd if=/dev/zero of=/dev/mapper/stacked bs=1M oflag=direct >dd.out 2>&1 &
-            for files in \(fileSystems.joined(separator: " ")); do
+            for files in devdax \(fileSystems.joined(separator: " ")); do
                 until grep -q scribbling scribble-$files.out; do sleep 0.2; done
                 until grep -q streaming stream-$files.out; do sleep 0.2; done
             done
@@ -120,11 +123,11 @@ struct RemovalTests {
             """
             while pgrep -x 'fio|iopmem-guest|dd' >/dev/null; do sleep 0.2; done
             """, within: 60)
-        for fileSystem in fileSystems {
-            let streamed = try await guest.run("tail -n 1 /run/stream-\(fileSystem).out").output
+        for target in fileSystems + ["devdax"] {
+            let streamed = try await guest.run("tail -n 1 /run/stream-\(target).out").output
             #expect(
                 ["EFAULT", "EIO", "ENXIO"].contains(streamed) || streamed.isEmpty,
-                "the peer's read into \(fileSystem) ended with \(streamed)")
+                "the peer's read into \(target) ended with \(streamed)")
         }
         for engine in ["psync", "io_uring"] {
             let said = try await guest.run("cat /run/\(engine).out").output
@@ -217,6 +220,29 @@ struct RemovalTests {
                         ])
                 #expect(events.allSatisfy { $0.device == card.address })
                 #expect(events.prefix(4).dropFirst().allSatisfy { $0.uuid == files.uuid })
+            }
+            try await machine.step("a pin on a devdax namespace delays its removal too") {
+                let mapped = try await machine.create(
+                    on: "card0", "--mode devdax --size 16M --force")
+                let waits = "\(Guest.kernelLog) | grep '\(mapped.dev): removal waits'"
+                try await guest.run(
+                    """
+                    cd /run
+                    setsid iopmem-guest pin \(mapped.path) >pin.out 2>&1 &
+                    until grep -q pinned pin.out; do sleep 0.2; done
+                    """)
+                let said = try await machine.refused(4, "iopmemctl destroy \(mapped.dev) --yes")
+                #expect(said.contains("512 pages of \(mapped.dev) are pinned"), "it said \(said)")
+                try await guest.run(
+                    """
+                    rm -f /run/removed
+                    (echo \(card.address) >/sys/bus/pci/drivers/iopmem/unbind; touch /run/removed) \
+                        >/dev/null 2>&1 &
+                    until \(waits) | grep 'for 512 pages.*iopmem-guest'; do sleep 0.5; done
+                    test ! -e /run/removed
+                    pkill -x iopmem-guest
+                    until [ -e /run/removed ]; do sleep 0.2; done
+                    """, within: 60)
             }
             try await machine.step("a mount that began fails, and the removal ends") {
                 try await removeDuringMount(card, machine)

@@ -82,6 +82,10 @@ public struct Topology: Sendable {
         case rootPort(String, reserve: Int, child: Node?)
         /// A switch with a downstream port for each child, behind a root port of its own.
         case switchWith(String, children: [Node])
+        /// Functions of one device behind a root port, which is where they meet.
+        case functions(String, children: [Node])
+        /// A host bridge of its own, with a root port for each child.
+        case hostBridge(String, bus: Int, children: [Node])
         /// Any other device, in QEMU's own words, such as `pci-testdev,membar=64M`.
         case device(String, model: String)
 
@@ -101,7 +105,9 @@ public struct Topology: Sendable {
         func walk(_ node: Node) -> [Node] {
             switch node {
             case .rootPort(_, _, let child): child.map(walk) ?? []
-            case .switchWith(_, let children): children.flatMap(walk)
+            case .switchWith(_, let children), .functions(_, let children),
+                .hostBridge(_, _, let children):
+                children.flatMap(walk)
             case .card, .nvdimm, .nvme, .device: [node]
             }
         }
@@ -180,6 +186,10 @@ private struct ArgumentBuilder {
             let room = reserve > 0 ? ",pref64-reserve=\(reserve)M" : ""
             add("-device", "pcie-root-port,id=\(name),\(nextPort()),\(place)\(room)")
             if let child { self.place(child, at: "bus=\(name)") }
+        case .functions(let name, let children):
+            self.place(functions: children, of: name, at: place)
+        case .hostBridge(let name, let bus, let children):
+            self.place(hostBridge: name, bus: bus, children)
         case .switchWith(let name, let children):
             add("-device", "pcie-root-port,id=\(name)-root,\(nextPort()),\(place)")
             add("-device", "x3130-upstream,id=\(name),bus=\(name)-root")
@@ -188,6 +198,24 @@ private struct ArgumentBuilder {
                 add("-device", "xio3130-downstream,id=\(port),bus=\(name),\(nextPort())")
                 self.place(child, at: "bus=\(port)")
             }
+        }
+    }
+
+    private mutating func place(
+        functions children: [Topology.Node], of name: String, at place: String
+    ) {
+        add("-device", "pcie-root-port,id=\(name),\(nextPort()),\(place)")
+        for (index, child) in children.enumerated() {
+            self.place(child, at: "bus=\(name),addr=0.\(index),multifunction=on")
+        }
+    }
+
+    private mutating func place(hostBridge name: String, bus: Int, _ children: [Topology.Node]) {
+        add("-device", "pxb-pcie,id=\(name),bus_nr=\(bus),bus=pcie.0")
+        for (index, child) in children.enumerated() {
+            let port = "\(name)-port\(index)"
+            add("-device", "pcie-root-port,id=\(port),\(nextPort()),bus=\(name)")
+            place(child, at: "bus=\(port)")
         }
     }
 

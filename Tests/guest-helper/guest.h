@@ -16,5 +16,6 @@ int race_command(int argc, char **argv);
 int clock_command(int argc, char **argv);
 int touch_command(int argc, char **argv);
 int devdax_command(int argc, char **argv);
+int p2pmem_command(int argc, char **argv);
 
 #endif
