@@ -330,7 +330,7 @@ static int call_describe(void *owner, void *value)
 	arg->media = ns->region->media;
 	arg->length = ns->size;
 	arg->align = PAGE_SIZE;
-	arg->huge_align = PMD_SIZE;
+	arg->huge_align = IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) ? PMD_SIZE : PAGE_SIZE;
 	arg->flushes = atomic64_read(&ns->flushes);
 	export_uuid(arg->uuid, &ns->uuid);
 	strscpy_pad(arg->dev, dev_name(&ns->dev), sizeof(arg->dev));

@@ -11,7 +11,9 @@ public struct Iopmemctl: ParsableCommand {
         version: version,
         subcommands: [
             Devices.self, Bind.self, Unbind.self, Create.self, List.self, Destroy.self, Verify.self,
-            DoctorCommand.self, TopologyCommand.self, MonitorCommand.self, Wait.self, Labels.self,
+            DoctorCommand.self, TopologyCommand.self, MonitorCommand.self, Wait.self,
+            ShareCommand.self,
+            Unshare.self, Labels.self,
             Restore.self,
             Config.self, Metrics.self, InjectError.self,
         ])

@@ -8,6 +8,17 @@ extension SimulatedHost {
     /// A write to one of the files that the PCI core has.
     func kernelTakes(_ value: String, _ path: String) throws {
         let parts = path.split(separator: "/").map(String.init)
+        if path.hasPrefix("/sys/kernel/config/nvmet/") {
+            guard root.exists(path) else { throw Errno.noSuchFileOrDirectory }
+            try tree.write(value, to: path)
+            // The target opens the node.
+            guard parts.last == "enable",
+                let node = root.optionalText(
+                    "\(parts.dropLast().map { "/" + $0 }.joined())/device_path"),
+                let directory = root.realPath("/sys/class/iopmem/\(node.dropFirst(5))")
+            else { return }
+            return try tree.write("1", to: "\(directory)/openers")
+        }
         switch parts.last {
         case "driver_override":
             try tree.write(

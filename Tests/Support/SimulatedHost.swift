@@ -109,6 +109,7 @@ public final class SimulatedHost: Host {
             throw IopmemError(.failed, "cannot load the module \(name)", because: "not found")
         }
         do {
+            if name == "nvmet-tcp" { return try tree.makeDirectory("/sys/module/nvmet_tcp") }
             try tree.makeDirectory("/sys/bus/pci/drivers/\(name)")
             // A new driver is offered what is free.
             for address in try root.entries("/sys/bus/pci/devices") { try probe(address) }
@@ -199,6 +200,72 @@ public final class SimulatedHost: Host {
             try tree.remove(path)
         } catch {
             throw IopmemError(.failed, "\(error)")
+        }
+    }
+
+    /// See Host. Of the NVMe target's configuration alone.
+    public func makeDirectory(_ path: String) throws(Errno) {
+        guard !shallFail("mkdir \(path)") else { throw Errno.ioError }
+        guard !root.exists(path) else { return }
+        let parts = path.split(separator: "/").map(String.init)
+        let inside: [(String, String?)] =
+            switch parts.dropLast().last {
+            case "subsystems":
+                [
+                    ("namespaces", nil), ("allowed_hosts", nil), ("attr_allow_any_host", "0"),
+                    ("attr_serial", "00"),
+                ]
+            case "namespaces": [("device_path", "(null)"), ("device_uuid", ""), ("enable", "0")]
+            case "ports":
+                [
+                    ("subsystems", nil), ("addr_adrfam", ""), ("addr_trtype", ""),
+                    ("addr_traddr", ""), ("addr_trsvcid", ""),
+                ]
+            default: []
+            }
+        attempt {
+            try tree.makeDirectory(path)
+            for (name, value) in inside {
+                guard let value else {
+                    try tree.makeDirectory("\(path)/\(name)")
+                    continue
+                }
+                try tree.write(value, to: "\(path)/\(name)")
+            }
+        }
+    }
+
+    /// See Host.
+    public func removeDirectory(_ path: String) throws(Errno) {
+        guard !shallFail("rmdir \(path)") else { throw Errno.ioError }
+        // What the kernel made goes with it; what was made in it keeps it.
+        for folder in ["subsystems", "namespaces", "allowed_hosts"] {
+            guard ((try? root.entries("\(path)/\(folder)")) ?? []).isEmpty else {
+                throw Errno.directoryNotEmpty
+            }
+        }
+        attempt { try tree.remove(path) }
+    }
+
+    /// See Host.
+    public func makeLink(_ path: String, to target: String) throws(Errno) {
+        guard !shallFail("link \(path)") else { throw Errno.addressInUse }
+        attempt { try tree.link(path, to: root.resolve(target)) }
+    }
+
+    /// See Host.
+    public func removeLink(_ path: String) throws(Errno) {
+        guard !shallFail("unlink \(path)") else { throw Errno.ioError }
+        attempt { try tree.remove(path) }
+    }
+
+    /// See Host.
+    public func mountConfigfs() throws(IopmemError) {
+        acts.append("mount configfs")
+        attempt {
+            for folder in ["subsystems", "ports", "hosts"] {
+                try tree.makeDirectory("/sys/kernel/config/nvmet/\(folder)")
+            }
         }
     }
 

@@ -286,7 +286,8 @@ int devdax_command(int argc, char **argv)
 	signal(SIGBUS, land);
 	signal(SIGSEGV, land);
 	info = describe(node);
-	expect(info.length >= 16 * MIB && info.align == PAGE && info.huge_align == 2 * MIB,
+	expect(info.length >= 16 * MIB && info.align == PAGE &&
+	       (info.huge_align == 2 * MIB || info.huge_align == PAGE),
 	       "its size and alignments");
 	all = map(node, info.length, 0, MAP_SHARED);
 	if (all == MAP_FAILED)
@@ -294,7 +295,9 @@ int devdax_command(int argc, char **argv)
 	mappings(node, all, info.length);
 	protection(argv[0], node);
 	advice(all);
-	large_pages(node);
+	// A kernel without transparent huge pages has none for us either.
+	if (info.huge_align > PAGE)
+		large_pages(node);
 	cache_types(node, all);
 	flushes(node, all);
 	descriptors(node, all, info.length);

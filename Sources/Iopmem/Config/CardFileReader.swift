@@ -215,7 +215,7 @@ private struct CardFileReader {
 }
 
 /// Takes the settings of a section one by one; what nobody took is unknown.
-private struct SectionReader {
+struct SectionReader {
     private let section: ConfigText.Section
     private var objections: [ConfigObjection] = []
     private var known: [String] = []

@@ -52,6 +52,16 @@ public protocol Host {
     func replaceFile(_ path: String, with text: String) throws(IopmemError)
     /// Removes a file.
     func removeFile(_ path: String) throws(IopmemError)
+    /// Makes a directory of a configuration (configfs), unless it is there.
+    func makeDirectory(_ path: String) throws(Errno)
+    /// Removes one.
+    func removeDirectory(_ path: String) throws(Errno)
+    /// Makes a symbolic link in a configuration, unless it is there.
+    func makeLink(_ path: String, to target: String) throws(Errno)
+    /// Removes one.
+    func removeLink(_ path: String) throws(Errno)
+    /// Mounts configfs where it belongs.
+    func mountConfigfs() throws(IopmemError)
     /// Makes a file system that can be mounted with DAX: `ext4` or `xfs`.
     func makeFilesystem(_ type: String, on node: String) throws(IopmemError)
 

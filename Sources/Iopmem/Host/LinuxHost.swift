@@ -145,6 +145,41 @@ public final class LinuxHost: Host {
         }
     }
 
+    /// By mkdir.
+    public func makeDirectory(_ path: String) throws(Errno) {
+        try FileName.makeDirectory(path)
+    }
+
+    /// By rmdir.
+    public func removeDirectory(_ path: String) throws(Errno) {
+        try FileName.removeDirectory(path)
+    }
+
+    /// By symlink.
+    public func makeLink(_ path: String, to target: String) throws(Errno) {
+        try FileName.makeLink(path, to: target)
+    }
+
+    /// By unlink.
+    public func removeLink(_ path: String) throws(Errno) {
+        try FileName.removeLink(path)
+    }
+
+    /// By mount(8), as systemd does with it.
+    public func mountConfigfs() throws(IopmemError) {
+        let path = "/sys/kernel/config"
+        let outcome: Program.Outcome
+        do throws(Errno) {
+            outcome = try Program.run("/bin/mount", ["-t", "configfs", "configfs", path])
+        } catch {
+            throw IopmemError(error, "cannot run /bin/mount", remedy: "install the package mount")
+        }
+        guard outcome.status != 0 else { return }
+        throw IopmemError(
+            .failed, "cannot mount configfs at \(path)",
+            because: outcome.complaint.split(separator: "\n").last.map(String.init))
+    }
+
     /// By mkfs.ext4 and mkfs.xfs.
     public func makeFilesystem(_ type: String, on node: String) throws(IopmemError) {
         // DAX needs blocks of a page's size. xfs cannot share blocks of DAX files before Linux

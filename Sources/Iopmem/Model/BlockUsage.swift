@@ -44,6 +44,8 @@ struct BlockUsage {
             .map { Namespace.Holder(kind: "mount", name: $0.path) }
         holders += swaps.filter { $0 == node.path }
             .map { Namespace.Holder(kind: "swap", name: $0) }
+        holders += TargetTree(root: host.root).subsystems(exporting: node.path)
+            .map { Namespace.Holder(kind: "share", name: $0) }
         for name in (try? host.root.entries("\(node.directory)/holders")) ?? [] {
             let mapped = host.root.optionalText("/sys/class/block/\(name)/dm/name")
             holders.append(Namespace.Holder(kind: "dm", name: mapped ?? name))

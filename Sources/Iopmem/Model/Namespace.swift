@@ -140,9 +140,9 @@ extension Namespace {
 
     /// Somebody who keeps a namespace from being destroyed.
     public struct Holder: Hashable, Sendable, Encodable {
-        /// `mount`, `swap`, `dm` (also md), `loop` or `process`.
+        /// `mount`, `swap`, `share`, `dm` (also md), `loop` or `process`.
         public var kind: String
-        /// The mount point, the holding device, or the program's name.
+        /// The mount point, the NQN, the holding device, or the program's name.
         public var name: String
         /// The process, for kind `process`; for a mount that only a container
         /// sees, a process in it.
@@ -164,6 +164,7 @@ extension Namespace.Holder: CustomStringConvertible {
         case ("mount", nil): "mounted on \(name)"
         case ("mount", let pid?): "mounted on \(name) in a container (process \(pid))"
         case ("swap", _): "used as swap space (\(name))"
+        case ("share", _): "shared as \(name)"
         case (_, let pid?): "\(kind) \(name) (pid \(pid))"
         default: "\(kind) \(name)"
         }

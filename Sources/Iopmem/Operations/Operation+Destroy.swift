@@ -70,11 +70,11 @@ extension Operation {
         }
         let lasting = namespace.holders.filter { !$0.isProbe }
         guard !lasting.isEmpty, !revoke else { return }
-        let mount = lasting.first { $0.kind == "mount" }
+        let known = lasting.first { $0.remedy != nil }
         throw IopmemError(
             .busy, "cannot destroy \(namespace.dev)",
             because: "it is " + lasting.map(\.sentence).joined(separator: ", "),
-            remedy: mount?.remedy ?? "end that use, then try again")
+            remedy: known?.remedy ?? "end that use, then try again")
     }
 
     private func refuseData(

@@ -150,10 +150,11 @@ extension Namespace.Holder {
         kind == "process" && ["(udev-worker)", "systemd-udevd", "udevd", "blkid"].contains(name)
     }
 
-    /// What ends a mount; nil for others.
+    /// What ends a mount or an export; nil for others.
     var remedy: String? {
         switch (kind, pid) {
         case ("mount", nil): "umount \(name)"
+        case ("share", _): "iopmemctl unshare \(Share.uuid(in: name).map { "\($0)" } ?? name)"
         case ("mount", let pid?): "nsenter -m -t \(pid) umount \(name), or end the container"
         default: nil
         }
@@ -162,7 +163,7 @@ extension Namespace.Holder {
     /// After "iopmem0n1 is".
     var sentence: String {
         switch kind {
-        case "mount", "swap": description
+        case "mount", "swap", "share": description
         case "process": "open in \(name) (pid \(pid ?? 0))"
         default: "held by \(description)"
         }

@@ -32,6 +32,25 @@ public enum FileName {
         }
     }
 
+    /// Removes an empty directory.
+    public static func removeDirectory(_ path: String) throws(Errno) {
+        try retrying { rmdir(path) }
+    }
+
+    /// Makes a symbolic link, unless the name is taken.
+    public static func makeLink(_ path: String, to target: String) throws(Errno) {
+        do throws(Errno) {
+            try retrying { symlink(target, path) }
+        } catch .fileExists {
+            // As with a directory.
+        }
+    }
+
+    /// Removes a name that must be there.
+    public static func removeLink(_ path: String) throws(Errno) {
+        try retrying { unlink(path) }
+    }
+
     /// Gives a file another name, in place of what had it.
     public static func rename(_ path: String, to other: String) throws(Errno) {
         try retrying { Glibc.rename(path, other) }

@@ -415,7 +415,7 @@ struct iopmem_error_injection {
  * @length:	[out] bytes that can be mapped, from offset 0
  * @align:	[out] what offsets and lengths of mappings are multiples of
  * @huge_align:	[out] address, offset and length that are multiples of this are
- *		mapped by large pages
+ *		mapped by large pages, where it is not @align
  * @flushes:	[out] how many flushes reached the device
  * @uuid:	[out] the namespace's
  * @dev:	[out] the namespace's name, as in /sys/class/iopmem/
