@@ -130,7 +130,9 @@ struct ShareTests {
         let made = try #require(try operation(host).shareAgain(namespace.uuid))
         #expect(made.port == 4430)
         #expect(try again(namespace, host).openers == 1)
-        try host.tree.write("[share]\naddress = ::1\nport = x\nhosts = any", to: "/etc/iopmem/shares/\(namespace.uuid).conf")
+        try host.tree.write(
+            "[share]\naddress = ::1\nport = x\nhosts = any",
+            to: "/etc/iopmem/shares/\(namespace.uuid).conf")
         let error = #expect(throws: IopmemError.self) {
             try operation(host).shareAgain(namespace.uuid)
         }

@@ -46,8 +46,8 @@ public protocol Host {
     /// held signal comes first.
     func lockMachine(until deadline: Deadline) throws(IopmemError) -> any MachineLock
 
-    /// Puts a file that everybody may read in the place of `path`, whose directory
-    /// is made if need be: whoever reads sees the old one or the new one, whole,
+    /// Puts a file that everybody may read in the place of `path`, whose directories
+    /// are made if need be: whoever reads sees the old one or the new one, whole,
     /// also after a power cut.
     func replaceFile(_ path: String, with text: String) throws(IopmemError)
     /// Removes a file.

@@ -128,11 +128,18 @@ public final class LinuxHost: Host {
 
     /// See ``TextFile``.
     public func replaceFile(_ path: String, with text: String) throws(IopmemError) {
-        let directory = FileName.directory(of: path)
-        do throws(Errno) {
-            try FileName.makeDirectory(directory)
-        } catch {
-            throw IopmemError(error, "cannot make the directory \(directory)")
+        var missing: [String] = []
+        var directory = FileName.directory(of: path)
+        while !root.exists(directory) {
+            missing.append(directory)
+            directory = FileName.directory(of: directory)
+        }
+        for directory in missing.reversed() {
+            do throws(Errno) {
+                try FileName.makeDirectory(directory)
+            } catch {
+                throw IopmemError(error, "cannot make the directory \(directory)")
+            }
         }
         try TextFile.replace(path, with: text, root: root)
     }
