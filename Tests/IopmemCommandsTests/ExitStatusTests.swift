@@ -23,13 +23,18 @@ struct ExitStatusTests {
             ("create --device 00:10.0 --size 3M", 1), ("create --device 00:10.0 --size 1T", 1),
             ("create --device 00:10.0 --mode fast", 64),
             ("create --device 00:10.0 --mode p2pdma", 6),
-            ("create --device 00:10.0 --mode p2pdma", 6), ("create --device 00:10.0 --map dev", 6),
+            ("create --device 00:10.0 --publish", 64),
+            ("create --device 00:10.0 --mode devdax", 0), ("create --device 00:10.0 --map dev", 6),
             ("create --device 00:10.0 --map disk", 64),
             ("create --device 00:10.0 --mode raw --map mem", 64),
             ("create --device 00:10.0 --name iopmem0", 64),
             ("create --device 00:10.0 --name a/b", 64),
             ("destroy", 64), ("destroy nothing", 3), ("destroy --all", 0), ("destroy x --all", 64),
             ("destroy x --keep-data --zero", 64), ("doctor 7f:00.0", 3),
+            ("share", 0), ("share nothing", 3), ("share x --port 0", 64), ("unshare nothing", 3),
+            ("unshare", 64), ("share x --address 192.0.2.1", 64), ("share x --host me", 64),
+            ("share x --host any --host nqn.2014-08.org.example:a", 64), ("share --once", 64),
+            ("share x --again", 64),
         ] as [(String, Int32)])
     func freeCards(line: String, status: Int32) throws {
         let session = try Session(.twoCards).run(line)

@@ -197,7 +197,8 @@ struct OutputTests {
         "help",
         arguments: [
             "", "devices", "bind", "unbind", "create", "list", "destroy", "verify", "doctor",
-            "topology", "wait", "monitor", "labels", "restore", "config", "metrics", "inject-error",
+            "topology", "wait", "monitor", "share", "unshare", "labels", "restore", "config",
+            "metrics", "inject-error",
         ])
     func help(command: String) throws {
         let session = try Session(.twoCards).run("\(command) --help")

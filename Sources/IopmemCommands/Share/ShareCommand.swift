@@ -17,8 +17,8 @@ public struct ShareCommand: IopmemCommand {
 
             EXAMPLES
               iopmemctl share
-              iopmemctl share scratch --address 192.0.2.1 --host "$(ssh node7 cat /etc/nvme/hostnqn)"
-              nvme connect -t tcp -a 192.0.2.1 -s 4420 -n nqn.2014-08.org.nvmexpress:uuid:…
+              iopmemctl share scratch --address 192.0.2.1 --host NQN
+              nvme connect -t tcp -a 192.0.2.1 -s 4420 -n NQN
             """)
 
     @Argument(help: "Kernel name, user-given name, UUID or path of a namespace.")
