@@ -112,7 +112,8 @@ static int iopmem_memory_failure(struct dev_pagemap *pgmap, unsigned long pfn,
 	iopmem_media_mark(ns, offset, PFN_PHYS(nr_pages));
 	if (ns->mode == IOPMEM_MODE_DEVDAX) {
 		/* Whoever comes back to it gets SIGBUS with BUS_MCEERR_AR. */
-		iopmem_devdax_zap(ns, offset, PFN_PHYS(nr_pages));
+		if (ns->inode)
+			iopmem_devdax_zap(ns, offset, PFN_PHYS(nr_pages));
 		return 0;
 	}
 	return iopmem_dax_tell_holder(ns, offset, PFN_PHYS(nr_pages), flags);

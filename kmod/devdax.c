@@ -490,6 +490,11 @@ void iopmem_devdax_del(struct iopmem_namespace *ns)
 {
 	cdev_device_del(&ns->cdev, &ns->dev);
 	ida_free(&devdax_minors, MINOR(ns->dev.devt));
+}
+
+/* After the pages are gone, so that a memory failure always finds it. */
+void iopmem_devdax_put(struct iopmem_namespace *ns)
+{
 	iput(ns->inode);
 	ns->inode = NULL;
 }
@@ -498,16 +503,17 @@ void iopmem_devdax_del(struct iopmem_namespace *ns)
  * iopmem_devdax_zap - take mappings away
  * @ns:		which is dying, or whose device is paused, or has bad blocks
  * @offset:	bytes from its start
- * @n:		bytes; 0: to its end
+ * @n:		bytes; every page that they touch goes
  *
  * When it returns, whoever found the namespace as it was before is done.
  */
 void iopmem_devdax_zap(struct iopmem_namespace *ns, u64 offset, u64 n)
 {
 	struct address_space *mapping = ns->inode->i_mapping;
+	u64 first = PAGE_ALIGN_DOWN(offset);
 
 	filemap_invalidate_lock(mapping);
-	unmap_mapping_range(mapping, offset, n, 1);
+	unmap_mapping_range(mapping, first, PAGE_ALIGN(offset + n) - first, 1);
 	filemap_invalidate_unlock(mapping);
 }
 

@@ -344,6 +344,7 @@ unsigned long iopmem_busy_pages(struct iopmem_namespace *ns);
 bool iopmem_devdax_possible(void);
 int iopmem_devdax_add(struct iopmem_namespace *ns);
 void iopmem_devdax_del(struct iopmem_namespace *ns);
+void iopmem_devdax_put(struct iopmem_namespace *ns);
 void iopmem_devdax_zap(struct iopmem_namespace *ns, u64 offset, u64 n);
 int iopmem_devdax_init(void);
 void iopmem_devdax_exit(void);

@@ -136,6 +136,8 @@ int iopmem_media_inject(struct iopmem_namespace *ns, u64 offset, u64 n, char *re
 	if (error)
 		return iopmem_refuse(reason, error, "the list of bad blocks of %s is full",
 				     dev_name(&ns->dev));
+	if (ns->inode)
+		iopmem_devdax_zap(ns, offset, n);
 	iopmem_dax_tell_holder(ns, offset, n, 0);
 	return 0;
 }

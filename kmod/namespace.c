@@ -104,6 +104,8 @@ void iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_
 		device_del(&ns->dev);
 	iopmem_unmap(ns);
 	iopmem_dax_put(ns);
+	if (ns->inode)
+		iopmem_devdax_put(ns);
 	release_resource(&ns->claim);
 	iopmem_registry_remove(ns);
 	list_del(&ns->entry);

@@ -28,7 +28,8 @@ static int sleep_refused(struct iopmem_device *idev)
 		if (!idev->regions[bar])
 			continue;
 		list_for_each_entry(ns, &idev->regions[bar]->namespaces, entry) {
-			if (!READ_ONCE(ns->openers) && !iopmem_busy_pages(ns))
+			if (!READ_ONCE(ns->openers) && !iopmem_busy_pages(ns) &&
+			    !iopmem_p2pdma_busy(ns))
 				continue;
 			iopmem_users_name(ns, true, users, sizeof(users));
 			dev_err(&ns->dev,

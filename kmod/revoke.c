@@ -246,7 +246,7 @@ void iopmem_revoke(struct iopmem_namespace *ns, struct iopmem_revocation *rev)
 {
 	INIT_LIST_HEAD(&rev->supers);
 	if (ns->inode) {
-		iopmem_devdax_zap(ns, 0, 0);
+		iopmem_devdax_zap(ns, 0, ns->size);
 		wait_until_idle(ns, rev);
 		return;
 	}
@@ -285,7 +285,7 @@ void iopmem_namespace_pause(struct iopmem_namespace *ns)
 {
 	INIT_LIST_HEAD(&ns->held.supers);
 	if (ns->inode)
-		iopmem_devdax_zap(ns, 0, 0);
+		iopmem_devdax_zap(ns, 0, ns->size);
 	if (!ns->disk)
 		return;
 	if (ns->mapped) {

@@ -62,6 +62,42 @@ struct MediaErrorTests {
                 #expect(loaded == "0")
                 try await guest.run("umount /run/files")
             }
+            try await machine.step("a page that programs map themselves") {
+                let mapped = try await machine.create(on: "card0", "--size 4M --mode devdax")
+                func loaded(_ offset: Int) async throws -> String {
+                    try await guest.run("iopmem-guest load \(mapped.path) \(offset)").output
+                }
+                for way in ["poison", "inject"] {
+                    try await guest.run(
+                        "tr '\\000' '\\007' </dev/zero | dd of=\(mapped.path) bs=1M count=4 iflag=fullblock"
+                    )
+                    // Somebody has it mapped already, by a large page.
+                    try await guest.run(
+                        """
+                        cd /run
+                        setsid iopmem-guest scribble \(mapped.path) >scribble.out 2>&1 &
+                        until grep -q scribbling scribble.out; do sleep 0.1; done
+                        """)
+                    if way == "poison" {
+                        try await guest.run("iopmem-guest poison \(mapped.path) 8192")
+                    } else {
+                        try await guest.run(
+                            "iopmemctl inject-error \(mapped.dev) --offset 8K --length 512")
+                    }
+                    try await guest.run(
+                        "while pgrep -x iopmem-guest >/dev/null; do sleep 0.1; done", within: 60)
+                    #expect(try await loaded(8192) == "SIGBUS")
+                    #expect(try await loaded(4096) != "SIGBUS")
+                    #expect(try await loaded(12288) != "SIGBUS")
+                    let read = try await guest.run(
+                        "dd if=\(mapped.path) of=/dev/null bs=4k skip=2 count=1", status: 1)
+                    #expect(read.errors.contains("Input/output error"))
+                    try await guest.run(
+                        "dd if=/dev/zero of=\(mapped.path) bs=4k seek=2 count=1")
+                    #expect(try await loaded(8192) == "0")
+                }
+                try await guest.run("iopmemctl destroy \(mapped.dev) --yes")
+            }
             try await machine.step("injected errors, on a disk without pages") {
                 try await guest.run(
                     "iopmemctl inject-error \(disk.dev) --offset 4K --length 1K")
