@@ -86,6 +86,8 @@ public struct Topology: Sendable {
         case functions(String, children: [Node])
         /// A host bridge of its own, with a root port for each child.
         case hostBridge(String, bus: Int, children: [Node])
+        /// Two network cards with DMA of their own on one wire; their addresses end in 00 and 01.
+        case linked(String, String)
         /// Any other device, in QEMU's own words, such as `pci-testdev,membar=64M`.
         case device(String, model: String)
 
@@ -108,7 +110,7 @@ public struct Topology: Sendable {
             case .switchWith(_, let children), .functions(_, let children),
                 .hostBridge(_, _, let children):
                 children.flatMap(walk)
-            case .card, .nvdimm, .nvme, .device: [node]
+            case .card, .nvdimm, .nvme, .linked, .device: [node]
             }
         }
         return nodes.flatMap(walk)
@@ -180,6 +182,17 @@ private struct ArgumentBuilder {
         case .nvme(let name):
             add("-drive", "id=\(name)-file,if=none,format=raw,file=\(storage.drive(name))")
             add("-device", "nvme,id=\(name),serial=\(name),drive=\(name)-file,\(place)")
+        case .linked(let one, let other):
+            // Two functions of one device.
+            let spot = place.contains("addr=") ? place + "." : place + ",addr=0."
+            for (index, name) in [one, other].enumerated() {
+                let address = "52:54:00:10:00:0\(index)"
+                add("-netdev", "hubport,id=\(name)-wire,hubid=0")
+                add(
+                    "-device",
+                    "e1000e,id=\(name),netdev=\(name)-wire,mac=\(address),multifunction=on,"
+                        + "\(spot)\(index)")
+            }
         case .device(let name, let model):
             add("-device", "\(model),id=\(name),\(place)")
         case .rootPort(let name, let reserve, let child):

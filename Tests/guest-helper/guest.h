@@ -17,5 +17,7 @@ int clock_command(int argc, char **argv);
 int touch_command(int argc, char **argv);
 int devdax_command(int argc, char **argv);
 int p2pmem_command(int argc, char **argv);
+int camera_command(int argc, char **argv);
+int tcp_command(int argc, char **argv);
 
 #endif

@@ -19,7 +19,8 @@
 //
 // and, each described where it is: sync and map-sync (sync.c), records
 // (records.c), replay (replay.c), faults (faults.c), race (race.c), devdax (devdax.c),
-// p2pmem and p2pmem-hold (p2pmem.c).
+// p2pmem and p2pmem-hold (p2pmem.c), camera (camera.c),
+// tcp-receive and tcp-send (tcp.c).
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -242,6 +243,10 @@ int main(int argc, char **argv)
 		return touch_command(argc - 2, argv + 2);
 	if (argc >= 2 && !strcmp(argv[1], "devdax"))
 		return devdax_command(argc - 2, argv + 2);
+	if (argc >= 2 && !strncmp(argv[1], "tcp-", 4))
+		return tcp_command(argc - 1, argv + 1);
+	if (argc >= 2 && !strcmp(argv[1], "camera"))
+		return camera_command(argc - 2, argv + 2);
 	if (argc >= 2 && !strncmp(argv[1], "p2pmem", 6))
 		return p2pmem_command(argc - 1, argv + 1);
 	fprintf(stderr, "iopmem-guest: wrong arguments\n");

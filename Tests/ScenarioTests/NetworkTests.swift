@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+
+import Testing
+import VMLab
+
+/// From the card's memory to a network card and back, without a copy where it is sent.
+///
+///     card0 ── MSG_ZEROCOPY ──► net0 ── QEMU's hub ── net1 ── recv ──► card0, elsewhere
+///                               (e1000e)              (e1000e, in a network namespace of its own)
+///
+/// The network card has to compute checksums itself. For one that does not, virtio on such a wire
+/// among them, the kernel copies what could change under it (skb_checksum_help() in net/core/dev.c).
+@Suite("Network")
+struct NetworkTests {
+    static let topology = Topology(
+        .card("card0", megabytes: 64), .linked("net0", "net1"))
+    /// Bytes that are sent.
+    static let length = 4 << 20
+
+    /// The debug kernel is built without network cards, as without what no scenario needed.
+    static let kernels = Kernel.supported.filter { $0.series != "6.12-debug" }
+
+    @Test("sent from the BAR by MSG_ZEROCOPY, received into it", arguments: kernels)
+    func sockets(on kernel: Kernel) async throws {
+        try await scenario(Self.topology, on: kernel) { machine in
+            let guest = machine.guest
+            let namespace = try await machine.create(on: "card0", "--mode devdax --size max")
+            try await guest.run(
+                """
+                modprobe e1000e && udevadm settle
+                name() { basename $(dirname $(grep -l $1 /sys/class/net/*/address)); }
+                near=$(name 52:54:00:10:00:00)
+                far=$(name 52:54:00:10:00:01)
+                ip netns add far
+                ip link set $far netns far
+                ip address add 10.9.0.1/24 dev $near && ip link set $near up
+                ip -n far address add 10.9.0.2/24 dev $far && ip -n far link set $far up
+                head -c \(Self.length) /dev/urandom >\(namespace.path)
+                """)
+            let second = 32 << 20
+            let sent = try await machine.step("sent and received") {
+                try await guest.run(
+                    """
+                    cd /run
+                    setsid ip netns exec far iopmem-guest tcp-receive \(namespace.path) \(second) \\
+                        \(Self.length) >received 2>&1 &
+                    until grep -q listening received; do sleep 0.1; done
+                    iopmem-guest tcp-send \(namespace.path) 0 \(Self.length) 10.9.0.2
+                    until grep -q 'received \(Self.length)' received; do sleep 0.1; done
+                    """
+                ).output
+            }
+            // Every notice says that the network card took it from where it was.
+            #expect(sent.hasPrefix("sent \(Self.length), "))
+            #expect(!sent.contains(", 0 notices"), "it said \(sent)")
+            #expect(sent.hasSuffix(", 0 copied"), "it said \(sent)")
+            let memory = machine.storage.card("card0")
+            #expect(
+                try Storage.bytes(of: memory, offset: namespace.offset, count: Self.length)
+                    == Storage.bytes(
+                        of: memory, offset: namespace.offset + second, count: Self.length))
+        }
+    }
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+// iopmem-guest camera VIDEO MEMORY DRIVE FRAMES
+//     Captures frames by V4L2 USERPTR straight into a mapping of MEMORY, one
+//     each MiB, and stores each from there on DRIVE, at the same offset, by
+//     O_DIRECT. Prints "FRAMES frames of N bytes", or the name of the errno with
+//     which the camera refused the memory.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/videodev2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "guest.h"
+
+#define SLOT	(1UL << 20)
+
+static int video;
+static char *memory;
+static size_t frame;
+
+static int set_up(unsigned int frames)
+{
+	struct v4l2_format format = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
+	struct v4l2_requestbuffers request = { .count = frames,
+					       .type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
+					       .memory = V4L2_MEMORY_USERPTR };
+
+	if (ioctl(video, VIDIOC_G_FMT, &format))
+		return fail("VIDIOC_G_FMT");
+	format.fmt.pix.width = 640;
+	format.fmt.pix.height = 360;
+	format.fmt.pix.pixelformat = V4L2_PIX_FMT_YUYV;
+	if (ioctl(video, VIDIOC_S_FMT, &format))
+		return fail("VIDIOC_S_FMT");
+	frame = format.fmt.pix.sizeimage;
+	if (frame > SLOT) {
+		fprintf(stderr, "iopmem-guest: a frame has %zu bytes\n", frame);
+		return 1;
+	}
+	if (ioctl(video, VIDIOC_REQBUFS, &request) || request.count < frames)
+		return fail("VIDIOC_REQBUFS");
+	return 0;
+}
+
+// 0; 1 after a message; -1 when the camera does not take the memory, with errno.
+static int capture(unsigned int frames)
+{
+	int type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+
+	for (unsigned int i = 0; i < frames; i++) {
+		struct v4l2_buffer buffer = { .type = type, .memory = V4L2_MEMORY_USERPTR,
+					      .index = i, .length = frame,
+					      .m.userptr = (unsigned long)(memory + i * SLOT) };
+
+		if (ioctl(video, VIDIOC_QBUF, &buffer))
+			return -1;
+	}
+	if (ioctl(video, VIDIOC_STREAMON, &type))
+		return fail("VIDIOC_STREAMON");
+	for (unsigned int i = 0; i < frames; i++) {
+		struct v4l2_buffer buffer = { .type = type, .memory = V4L2_MEMORY_USERPTR };
+
+		if (ioctl(video, VIDIOC_DQBUF, &buffer))
+			return fail("VIDIOC_DQBUF");
+		if (buffer.flags & V4L2_BUF_FLAG_ERROR || buffer.bytesused != frame) {
+			fprintf(stderr, "iopmem-guest: frame %u is no whole one\n", i);
+			return 1;
+		}
+	}
+	return ioctl(video, VIDIOC_STREAMOFF, &type) ? fail("VIDIOC_STREAMOFF") : 0;
+}
+
+int camera_command(int argc, char **argv)
+{
+	unsigned int frames;
+	int file, drive, status;
+
+	if (argc != 4)
+		return 64;
+	frames = strtoul(argv[3], NULL, 0);
+	video = open(argv[0], O_RDWR | O_CLOEXEC);
+	file = open(argv[1], O_RDWR | O_CLOEXEC);
+	drive = open(argv[2], O_WRONLY | O_DIRECT | O_CLOEXEC);
+	if (video < 0 || file < 0 || drive < 0)
+		return fail("open");
+	memory = mmap(NULL, frames * SLOT, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	if (memory == MAP_FAILED)
+		return fail("mmap");
+	// Nothing of an earlier run can pass for a frame.
+	for (size_t i = 0; i < frames * SLOT / 8; i++)
+		((volatile long *)memory)[i] = -1;
+	if (set_up(frames))
+		return 1;
+	status = capture(frames);
+	if (status < 0) {
+		puts(strerrorname_np(errno));
+		return 0;
+	}
+	if (status)
+		return 1;
+	for (unsigned int i = 0; i < frames; i++) {
+		char *at = memory + i * SLOT;
+		size_t same = 1;
+
+		while (same < frame && at[same] == at[0])
+			same++;
+		if (same == frame) {
+			fprintf(stderr, "iopmem-guest: frame %u is empty\n", i);
+			return 1;
+		}
+		if (pwrite(drive, at, SLOT, i * SLOT) != (ssize_t)SLOT)
+			return fail("storing a frame");
+	}
+	printf("%u frames of %zu bytes\n", frames, frame);
+	return 0;
+}
