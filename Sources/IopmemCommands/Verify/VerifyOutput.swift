@@ -73,7 +73,7 @@ struct VerifyOutput: Report {
             table.add(
                 "pages",
                 "\(name)\(placement.pagesInBar) of \(placement.pagesChecked) in the BAR, "
-                    + "\(placement.pagesAsMapped) where the file system says")
+                    + "\(placement.pagesAsMapped) where \(placement.authority)")
         } else if let reason = path.placementReason {
             table.add("pages", "\(name)nothing said: \(reason)")
         }

@@ -14,6 +14,10 @@ public struct Placement: Sendable, Equatable, Encodable {
     public var pagesAsMapped: UInt64 = 0
     /// The first page that is elsewhere, in words.
     public var stray: String?
+    /// Whether they were pages of a namespace's node, about which no file system is asked.
+    var isOfNode = false
+    /// Who says where they should be.
+    public var authority: String { isOfNode ? "its offset says" : "the file system says" }
 
     private enum CodingKeys: String, CodingKey {
         case pagesChecked = "pages_checked"
@@ -32,6 +36,7 @@ public struct Placement: Sendable, Equatable, Encodable {
         pagesInBar += other.pagesInBar
         pagesAsMapped += other.pagesAsMapped
         stray = stray ?? other.stray
+        isOfNode = isOfNode || other.isOfNode
     }
 }
 
@@ -85,6 +90,7 @@ struct PlacementCheck {
             isMemory
             ? ExtentMap(linear: file, to: end) : ExtentMap(file, from: mapping.fileOffset, to: end)
         var placement = Placement()
+        placement.isOfNode = isMemory
         var failure: Errno?
         try PageMap().forEachPage(of: UnsafeRawBufferPointer(mapping.bytes)) { index, address in
             guard failure == nil else { return }

@@ -337,7 +337,8 @@ public struct Verification {
         _ index: Int, _ file: OpenFile, _ step: (String) -> Void, _ report: inout VerifyReport
     ) {
         guard let window = windows[index], host.pendingSignal() == nil else { return }
-        step("comparing page frames with FIEMAP and \(window.description)")
+        let authority = plan.targets[index].memory == nil ? "FIEMAP" : "its offset"
+        step("comparing page frames with \(authority) and \(window.description)")
         let placement: Placement
         do throws(IopmemError) {
             placement = try PlacementCheck(
@@ -356,7 +357,7 @@ public struct Verification {
         report.failures.append(
             IopmemError(
                 .verification,
-                "\(plan.targets[index].path): \(placement.pagesInBar) of \(placement.pagesChecked) pages are in the BAR, \(placement.pagesAsMapped) where the file system says",
+                "\(plan.targets[index].path): \(placement.pagesInBar) of \(placement.pagesChecked) pages are in the BAR, \(placement.pagesAsMapped) where \(placement.authority)",
                 because: placement.stray))
     }
 
