@@ -24,7 +24,7 @@
 
 #include "iopmem.h"
 
-#define IOPMEM_DEVDAX_MINORS	(1U << 16)
+#define IOPMEM_DEVDAX_MINORS	BIT(16)
 
 static dev_t devdax_devt;
 static DEFINE_IDA(devdax_minors);

@@ -34,7 +34,8 @@ int iopmem_namespace_close_doors(struct iopmem_namespace *ns, bool revoke, char 
 	int error = 0;
 
 	if (!revoke && iopmem_p2pdma_busy(ns))
-		return iopmem_refuse(reason, -EBUSY, "memory of %s is allocated, by a program that maps %s/p2pmem/allocate or by a driver",
+		return iopmem_refuse(reason, -EBUSY,
+				     "memory of %s is allocated, by a program that maps %s/p2pmem/allocate or by a driver",
 				     dev_name(&ns->dev), pci_name(ns->region->idev->pdev));
 	spin_lock(&ns->open_lock);
 	if (ns->openers && !revoke)

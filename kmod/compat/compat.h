@@ -237,7 +237,8 @@ static inline bool iopmem_bars_mappable(const struct pci_dev *pdev)
 #define IOPMEM_HUGE_FAULT(fn, order)	vm_fault_t fn(struct vm_fault *vmf, unsigned int order)
 #define iopmem_fault_order(order)	(order)
 #else
-#define IOPMEM_HUGE_FAULT(fn, order)	vm_fault_t fn(struct vm_fault *vmf, enum page_entry_size order)
+#define IOPMEM_HUGE_FAULT(fn, order)	\
+	vm_fault_t fn(struct vm_fault *vmf, enum page_entry_size order)
 #define iopmem_fault_order(size)	((size) == PE_SIZE_PMD ? IOPMEM_PMD_ORDER : 0)
 #endif
 
