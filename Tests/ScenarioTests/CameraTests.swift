@@ -15,7 +15,7 @@ struct CameraTests {
     /// Each frame is stored with the rest of its MiB.
     static let length = frames << 20
 
-    /// The debug kernel is built without cameras, as without most drivers that no scenario needed.
+    /// The debug kernel has no vivid, which needs frame buffers.
     static let kernels = Kernel.supported.filter { $0.series != "6.12-debug" }
 
     @Test("frames are captured into the BAR and stored from there", arguments: kernels)

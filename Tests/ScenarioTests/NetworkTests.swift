@@ -17,10 +17,7 @@ struct NetworkTests {
     /// Bytes that are sent.
     static let length = 4 << 20
 
-    /// The debug kernel is built without network cards, as without what no scenario needed.
-    static let kernels = Kernel.supported.filter { $0.series != "6.12-debug" }
-
-    @Test("sent from the BAR by MSG_ZEROCOPY, received into it", arguments: kernels)
+    @Test("sent from the BAR by MSG_ZEROCOPY, received into it", arguments: Kernel.supported)
     func sockets(on kernel: Kernel) async throws {
         try await scenario(Self.topology, on: kernel) { machine in
             let guest = machine.guest

@@ -52,9 +52,9 @@ struct P2PDMATests {
         }
     }
 
-    /// Kernels by whether they hand peer-to-peer memory out to programs (Debian's configuration).
+    /// Kernels by whether they hand peer-to-peer memory out to programs, as they are configured.
     static func kernels(withP2PDMA has: Bool) -> [Kernel] {
-        Kernel.supported.filter { ["6.1", "6.12", "6.12-debug"].contains($0.series) != has }
+        Kernel.supported.filter { ["6.1", "6.12"].contains($0.series) != has }
     }
 
     @Test(
@@ -76,7 +76,9 @@ struct P2PDMATests {
                 let trace = try await machine.transfer(command)
                 let moved = try await machine.guest.run("cat /run/moved").output
                 if place.verdict == "not_supported" {
-                    #expect(moved == "in EINVAL\nout EINVAL")
+                    // Until 7.0, what the block layer made of it: BLK_STS_TARGET.
+                    let errno = kernel.series.hasPrefix("6.") ? "EREMOTEIO" : "EINVAL"
+                    #expect(moved == "in \(errno)\nout \(errno)")
                     #expect(trace.bytes(in: bar) == 0)
                 } else {
                     #expect(moved == "in OK\nout OK")
