@@ -12,8 +12,8 @@ public final class VerifyRun {
     /// At most so many mismatches are kept; all wrong blocks are counted.
     static let maximumMismatches = 1000
     /// So many blocks, or nanoseconds, go by between two looks at the signals.
-    private static let stride: UInt64 = 64
-    private static let patience: UInt64 = 100_000_000
+    static let stride: UInt64 = 64
+    static let patience: UInt64 = 100_000_000
 
     /// How far a run is, for somebody who watches.
     public struct Progress: Sendable {
@@ -47,34 +47,34 @@ public final class VerifyRun {
     }
 
     /// What is under way in a buffer.
-    private struct Transfer {
+    struct Transfer {
         let header: FioHeader
         let begun: UInt64
     }
 
-    private let workload: Workload
-    private let target: String
-    private let queue: any TransferQueue
-    private let environment: Environment
+    let workload: Workload
+    let target: String
+    let queue: any TransferQueue
+    let environment: Environment
     private let ledger: (any Ledger)?
     /// The time that the headers carry.
-    private let stamp: (seconds: UInt32, nanoseconds: UInt32)
+    let stamp: (seconds: UInt32, nanoseconds: UInt32)
     /// Buffers with nothing to do.
-    private var free: [Int]
+    var free: [Int]
     /// What is under way in the others.
-    private var pending: [Transfer?]
-    private var writeThrottle: Throttle?
-    private var readThrottle: Throttle?
-    private var result: WorkloadResult
+    var pending: [Transfer?]
+    var writeThrottle: Throttle?
+    var readThrottle: Throttle?
+    var result: WorkloadResult
     /// All times are nanoseconds of the monotonic clock.
-    private var begun: UInt64 = 0
+    var begun: UInt64 = 0
     /// When the last block was begun.
-    private var now: UInt64 = 0
+    var now: UInt64 = 0
     /// When what is measured began, in this phase.
     private var phaseBegun: UInt64 = 0
-    private var isRamping = false
+    var isRamping = false
     /// When somebody was last told how far it is.
-    private var told: UInt64 = 0
+    var told: UInt64 = 0
 
     /// A run over an open file.
     ///
@@ -164,16 +164,7 @@ public final class VerifyRun {
         try run { try loops() }
     }
 
-    /// Checks what an interrupted run had promised and says what became of it.
-    func checkPromises(
-        _ record: VerifyState.Record
-    ) throws(IopmemError) -> (WorkloadResult, PromiseOutcome) {
-        var outcome = PromiseOutcome()
-        let result = try run { outcome = try check(record) }
-        return (result, outcome)
-    }
-
-    private func run(_ body: () throws -> Void) throws(IopmemError) -> WorkloadResult {
+    func run(_ body: () throws -> Void) throws(IopmemError) -> WorkloadResult {
         // What is under way has buffers of ours.
         defer { while free.count < queue.buffers.count { free.append(queue.next().slot) } }
         let usage = ProcessorTime.ofThread()
@@ -249,7 +240,7 @@ public final class VerifyRun {
     }
 
     /// Reads back what so many headers of a sequence have written.
-    private func verify(from start: BlockSequence, count: UInt64) throws {
+    func verify(from start: BlockSequence, count: UInt64) throws {
         guard workload.repeats else {
             var again = start
             try measuring(.verify) {
@@ -279,305 +270,6 @@ public final class VerifyRun {
         }
     }
 
-    // MARK: Promises
-
-    private func check(_ record: VerifyState.Record) throws -> PromiseOutcome {
-        var outcome = PromiseOutcome()
-        outcome.loop = record.loop
-        var before: BlockSequence?
-        var sequence = BlockSequence(workload, stamp: stamp)
-        for _ in 0..<record.loop {
-            before = sequence
-            while sequence.next() != nil {}
-            sequence = sequence.following()
-        }
-        let bad = result.blocksBad
-        try verify(from: sequence, count: record.promised)
-        outcome.promised = record.promised
-
-        for _ in 0..<record.promised { _ = sequence.next() }
-        var window: [FioHeader] = []
-        for _ in record.promised..<max(record.announced, record.promised) {
-            if let header = sequence.next() { window.append(header) }
-        }
-        let order = BlockSequence.order(of: workload, loop: record.loop)
-        let length = UInt64(workload.blockSize)
-        func position(_ header: FioHeader) -> UInt64 {
-            order.position(of: (header.offset - workload.offset) / length)
-        }
-        var older: [UInt64: FioHeader] = [:]
-        if var before {
-            // What this loop had not come to holds what the one before left there.
-            try measuring(.verify) {
-                outcome.promised += try pass(
-                    .verify,
-                    next: {
-                        while let header = before.next() {
-                            let place = position(header)
-                            if place >= record.announced { return header }
-                            if place >= record.promised { older[header.offset] = header }
-                        }
-                        return nil
-                    }
-                ) { try check($0, $1, knowing: true) }
-            }
-        } else {
-            outcome.unpromised =
-                (workload.blockCount ?? 0) - min(record.announced, workload.blockCount ?? 0)
-        }
-        outcome.broken = result.blocksBad - bad
-        outcome.kept = outcome.promised - min(outcome.broken, outcome.promised)
-        var headers = window.makeIterator()
-        try measuring(.verify) {
-            outcome.window = try pass(.verify, next: { headers.next() }) { slot, header in
-                judge(slot, header, older: older[header.offset], &outcome)
-            }
-        }
-        return outcome
-    }
-
-    /// A block that was being written is the new one, or what was there before.
-    private func judge(
-        _ slot: Int, _ header: FioHeader, older: FioHeader?, _ outcome: inout PromiseOutcome
-    ) {
-        let unit = workload.headerUnit
-        let count = Int(header.length) / unit
-        var isNew = 0
-        var isOld = 0
-        for index in 0..<count {
-            let part = UnsafeMutableRawBufferPointer(
-                rebasing: queue.buffers[slot][(index * unit)...][..<((index + 1) * unit)])
-            let bytes = UnsafeRawBufferPointer(part)
-            let right = header.block(index, length: unit)
-            workload.format.swapHeader(
-                in: part, size: workload.format.headerSize(onDevice: bytes, right.method))
-            if BlockCheck.isRight(bytes, .header(right)) {
-                isNew += 1
-            } else if let older {
-                if BlockCheck.isRight(bytes, .header(older.block(index, length: unit))) {
-                    isOld += 1
-                }
-            } else if !BlockCheck.hasPart(of: right, in: bytes) {
-                isOld += 1
-            }
-        }
-        if isNew == count {
-            outcome.windowNew += 1
-            result.verified(at: header.offset, bytes: UInt64(header.length))
-        } else if isOld == count {
-            outcome.windowOld += 1
-            if older != nil { result.verified(at: header.offset, bytes: UInt64(header.length)) }
-        } else {
-            outcome.windowTorn += 1
-            result.bad(at: header.offset, bytes: UInt64(header.length))
-            guard result.mismatches.count < Self.maximumMismatches else { return }
-            result.mismatches.append(
-                Mismatch(
-                    offset: header.offset, length: UInt64(header.length), kind: .torn,
-                    expected: "all of the block that was being written, or all of the one before",
-                    got: "some of each"))
-        }
-    }
-
-    // MARK: Moving blocks
-
-    /// Moves blocks, as many at once as there are buffers.
-    ///
-    /// - Parameters:
-    ///   - limit: no more blocks than these.
-    ///   - stopsInTime: whether `runtime` ends it.
-    ///   - next: what is moved next; nil for no more.
-    ///   - body: told of each block that has been moved, while its buffer is still its own.
-    /// - Returns: how many were moved.
-    private func pass(
-        _ phase: Progress.Phase, limit: UInt64 = .max, stopsInTime: Bool = false,
-        next: () -> FioHeader?,
-        _ body: (_ slot: Int, _ header: FioHeader) throws -> Void = { _, _ in }
-    ) throws -> UInt64 {
-        var count: UInt64 = 0
-        while count < limit {
-            if free.isEmpty { try finish(phase, body) }
-            if stopsInTime && isOver { break }
-            guard let header = next() else { break }
-            // The order in which two that are under way end is nobody's.
-            while workload.repeats && phase == .write && overlaps(header) {
-                try finish(phase, body)
-            }
-            if isThrottled { try throttle(phase, Int(header.length), body) }
-            let slot = free.removeLast()
-            if phase == .write { fill(slot, header) }
-            now = Monotonic.nanoseconds()
-            pending[slot] = Transfer(header: header, begun: now)
-            queue.begin(
-                phase == .write ? .write : .read, slot: slot, count: Int(header.length),
-                at: header.offset)
-            count += 1
-        }
-        while free.count < queue.buffers.count { try finish(phase, body) }
-        tell(phase)
-        return count
-    }
-
-    /// Waits for one of those that are under way.
-    private func finish(
-        _ phase: Progress.Phase, _ body: (_ slot: Int, _ header: FioHeader) throws -> Void
-    ) throws {
-        let (slot, failure) = queue.next()
-        free.append(slot)
-        guard let transfer = pending[slot] else { return }
-        let header = transfer.header
-        pending[slot] = nil
-        if let failure {
-            throw Interruption.failure(phase == .write ? .write : .read, at: header.offset, failure)
-        }
-        let ended = Monotonic.nanoseconds()
-        if isRamping { endRamp(ended) }
-        result.count(
-            phase, bytes: UInt64(header.length), at: header.offset, latency: ended - transfer.begun,
-            time: ended - begun, isMeasured: !isRamping)
-        try body(slot, header)
-        if result.transfers.isMultiple(of: Self.stride) || ended - told > Self.patience {
-            told = ended
-            tell(phase)
-            if let signal = environment.pendingSignal() { throw Interruption.signal(signal) }
-        }
-    }
-
-    /// Whether a block that is under way covers part of this one.
-    private func overlaps(_ header: FioHeader) -> Bool {
-        pending.contains { transfer in
-            guard let other = transfer?.header else { return false }
-            return other.offset < header.offset + UInt64(header.length)
-                && header.offset < other.offset + UInt64(other.length)
-        }
-    }
-
-    private var isThrottled: Bool { writeThrottle != nil || readThrottle != nil }
-
-    /// Waits as long as the rate asks for.
-    private func throttle(
-        _ phase: Progress.Phase, _ bytes: Int, _ body: (Int, FioHeader) throws -> Void
-    ) throws {
-        let place = phase == .write ? \VerifyRun.writeThrottle : \VerifyRun.readThrottle
-        guard var throttle = self[keyPath: place] else { return }
-        var wait = throttle.delay(bytes: bytes, now: ContinuousClock.now)
-        self[keyPath: place] = throttle
-        while wait > .zero {
-            // What has ended is not kept waiting for its checks.
-            if free.count < queue.buffers.count { try finish(phase, body) }
-            if let signal = environment.pendingSignal() { throw Interruption.signal(signal) }
-            let slice = min(wait, .milliseconds(50))
-            Pause.sleep(slice)
-            wait -= slice
-        }
-        if free.isEmpty { try finish(phase, body) }
-    }
-
-    /// Makes an I/O: a header in each interval.
-    private func fill(_ slot: Int, _ header: FioHeader) {
-        let unit = workload.headerUnit
-        let block = queue.buffers[slot]
-        for index in 0..<(Int(header.length) / unit) {
-            let part = UnsafeMutableRawBufferPointer(
-                rebasing: block[(index * unit)...][..<((index + 1) * unit)])
-            header.block(index, length: unit).writeBlock(part)
-            workload.format.swapHeader(
-                in: part, size: workload.format.headerSize(header.method))
-        }
-    }
-
-    /// Looks at an I/O, header by header.
-    private func check(_ slot: Int, _ header: FioHeader, knowing: Bool) throws {
-        let unit = workload.headerUnit
-        let block = queue.buffers[slot]
-        for index in 0..<(Int(header.length) / unit) {
-            let part = UnsafeMutableRawBufferPointer(
-                rebasing: block[(index * unit)...][..<((index + 1) * unit)])
-            let right = header.block(index, length: unit)
-            // Without headers there is nothing to be known but what the pattern says.
-            let isKnown = knowing || !right.method.hasHeader
-            try check(
-                part,
-                isKnown
-                    ? .header(right)
-                    : .place(
-                        offset: right.offset, length: right.length, pattern: right.pattern,
-                        position: right.position),
-                right.method)
-        }
-    }
-
-    private func check(
-        _ part: UnsafeMutableRawBufferPointer, _ expected: BlockCheck.Expectation,
-        _ method: VerifyMethod
-    ) throws {
-        let bytes = UnsafeRawBufferPointer(part)
-        let headerSize =
-            expected.header == nil
-            ? workload.format.headerSize(onDevice: bytes, method)
-            : workload.format.headerSize(method)
-        workload.format.swapHeader(in: part, size: headerSize)
-        if method.hasHeader, let chosen = workload.format.method, expected.header == nil {
-            try refuseOtherMethod(bytes, chosen)
-        }
-        guard !BlockCheck.isRight(bytes, expected) else {
-            result.verified(at: expected.offset, bytes: UInt64(bytes.count))
-            return
-        }
-        if result.blocksVerified + result.blocksBad == 0, method.hasHeader {
-            try refuseOtherFormat(bytes)
-        }
-        result.bad(at: expected.offset, bytes: UInt64(bytes.count))
-        let room = Self.maximumMismatches - result.mismatches.count
-        if room > 0 {
-            result.mismatches += BlockCheck.diagnose(bytes, expected).prefix(room).map { mismatch in
-                var mismatch = mismatch
-                let start = Int(mismatch.offset - expected.offset)
-                mismatch.offset =
-                    expected.offset
-                    + UInt64(workload.format.placeOnDevice(of: start, headerSize: headerSize))
-                return mismatch
-            }
-        }
-        if workload.stopsAtFirst { throw Interruption.wrongBlock(at: expected.offset) }
-    }
-
-    /// Somebody who asks for one digest is not told that another one fits.
-    private func refuseOtherMethod(
-        _ bytes: UnsafeRawBufferPointer, _ chosen: VerifyMethod
-    ) throws(IopmemError) {
-        guard result.blocksVerified + result.blocksBad == 0, let header = try? FioHeader(bytes),
-            header.method != chosen
-        else { return }
-        throw IopmemError(
-            .usage,
-            "\(target): its blocks carry \(header.method.rawValue), not \(chosen.rawValue)",
-            remedy: "use --verify \(header.method.rawValue), or leave it out")
-    }
-
-    /// A first block that is sound but was written with other options says that
-    /// the options are wrong, not the data.
-    private func refuseOtherFormat(_ bytes: UnsafeRawBufferPointer) throws(IopmemError) {
-        switch Result(catching: { () throws(FioHeader.Damage) in try FioHeader(bytes) }) {
-        case .success(let header) where header.length != UInt32(bytes.count):
-            let size = ByteSize.exact(UInt64(header.length))
-            throw IopmemError(
-                .usage,
-                "\(target): its blocks are \(header.length) bytes long, not \(bytes.count)",
-                remedy: Int(header.length) < workload.blockSize
-                    ? "use --verify-interval \(size), or --bs \(size)" : "use --bs \(size)")
-        case .failure(.verifyType(let type)):
-            let names = VerifyMethod.allCases.filter(\.hasHeader).map(\.rawValue)
-                .joined(separator: ", ")
-            throw IopmemError(
-                .unsupported,
-                "\(target): its blocks carry fio's verify type \(type); this tool reads \(names)",
-                remedy: "verify them with fio, or write them with one of these")
-        default:
-            return
-        }
-    }
-
     private func flush(_ body: () throws(Errno) -> Void) throws(Interruption) {
         do throws(Errno) {
             try body()
@@ -587,12 +279,12 @@ public final class VerifyRun {
     }
 
     /// Whether the time is up.
-    private var isOver: Bool {
+    var isOver: Bool {
         guard let runtime = workload.pace.runtime else { return false }
         return now - begun >= Monotonic.nanoseconds(of: workload.pace.ramp + runtime)
     }
 
-    private func endRamp(_ now: UInt64) {
+    func endRamp(_ now: UInt64) {
         guard now - begun >= Monotonic.nanoseconds(of: workload.pace.ramp) else { return }
         isRamping = false
         result.write = WorkloadResult.Measure()
@@ -600,7 +292,7 @@ public final class VerifyRun {
         phaseBegun = now
     }
 
-    private func tell(_ phase: Progress.Phase) {
+    func tell(_ phase: Progress.Phase) {
         environment.progress(
             Progress(
                 phase: phase, done: result.bytesMoved, fraction: fraction,
@@ -619,7 +311,7 @@ public final class VerifyRun {
         return min(Double(result.bytesMoved) / max(whole, 1), 1)
     }
 
-    private func measuring<Result>(
+    func measuring<Result>(
         _ phase: Progress.Phase, _ body: () throws -> Result
     ) rethrows -> Result {
         phaseBegun = Monotonic.nanoseconds()
