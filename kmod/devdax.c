@@ -16,13 +16,12 @@
 #include <linux/huge_mm.h>
 #include <linux/idr.h>
 #include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/module.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/pseudo_fs.h>
 
-#include "iopmem.h"
+#include "devdax.h"
 
 #define IOPMEM_DEVDAX_MINORS	BIT(16)
 
@@ -36,19 +35,15 @@ bool iopmem_devdax_possible(void)
 }
 
 /**
- * struct devdax_file - an open node
- * @ns:		held by the cdev, which the file holds
- * @mapping:	of all mappings; the file holds its inode
- * @cache:	IOPMEM_CACHE_*, of mappings that are made from now on
+ * iopmem_devdax_begin - reach a node's memory
+ * @open:	the open node
+ *
+ * Waits while its device is being reset.
+ *
+ * Return: 0, and the namespace stays usable until iopmem_devdax_end(); -ENXIO,
+ * it is gone; -EINTR, the caller is being killed.
  */
-struct devdax_file {
-	struct iopmem_namespace *ns;
-	struct address_space *mapping;
-	u32 cache;
-};
-
-/* The namespace stays usable until end_access(). 0, -ENXIO it is gone, -EINTR. */
-static int begin_access(const struct devdax_file *open)
+int iopmem_devdax_begin(const struct devdax_file *open)
 {
 	struct iopmem_device *idev = open->ns->region->idev;
 
@@ -66,123 +61,20 @@ static int begin_access(const struct devdax_file *open)
 	}
 }
 
-static void end_access(const struct devdax_file *open)
+void iopmem_devdax_end(const struct devdax_file *open)
 {
 	filemap_invalidate_unlock_shared(open->mapping);
-}
-
-/*
- * One page, or 2 MiB where the mapping, the memory and the mapping's place in it
- * are aligned. @kept: the mapping has another cache type than the reserved one.
- */
-static vm_fault_t insert(struct vm_fault *vmf, unsigned int order, bool kept)
-{
-	struct vm_area_struct *vma = vmf->vma;
-	struct iopmem_namespace *ns = ((struct devdax_file *)vma->vm_file->private_data)->ns;
-	bool write = vmf->flags & FAULT_FLAG_WRITE;
-	unsigned long address = vmf->address & (PAGE_MASK << order);
-	unsigned long size = PAGE_SIZE << order;
-	phys_addr_t start;
-	u64 offset;
-
-	if (order && (address < vma->vm_start || vma->vm_end - address < size))
-		return VM_FAULT_FALLBACK;
-	offset = PFN_PHYS(linear_page_index(vma, address));
-	/* A mapping can be made longer by mremap(2). */
-	if (offset >= ns->size || size > ns->size - offset)
-		return order ? VM_FAULT_FALLBACK : VM_FAULT_SIGBUS;
-	if (unlikely(iopmem_media_bad(ns, offset, size, NULL)))
-		return order ? VM_FAULT_FALLBACK : VM_FAULT_HWPOISON;
-	start = iopmem_namespace_start(ns) + offset;
-	if (!order)
-		return iopmem_insert_page(vmf, PHYS_PFN(start), write, kept);
-	if (!IS_ALIGNED(start, size))
-		return VM_FAULT_FALLBACK;
-	return iopmem_insert_pmd(vmf, PHYS_PFN(start), write, kept);
-}
-
-static vm_fault_t fault(struct vm_fault *vmf, unsigned int order, bool kept)
-{
-	const struct devdax_file *open = vmf->vma->vm_file->private_data;
-	vm_fault_t result;
-
-	/* Who is killed while a reset lasts must not come again for the same page. */
-	if (begin_access(open))
-		return VM_FAULT_SIGBUS;
-	iopmem_user_reached(open->ns);
-	result = insert(vmf, order, kept);
-	end_access(open);
-	return result;
-}
-
-static vm_fault_t devdax_fault(struct vm_fault *vmf)
-{
-	return fault(vmf, 0, false);
-}
-
-static vm_fault_t devdax_kept_fault(struct vm_fault *vmf)
-{
-	return fault(vmf, 0, true);
-}
-
-static IOPMEM_HUGE_FAULT(devdax_huge_fault, order)
-{
-	return iopmem_fault_order(order) == IOPMEM_PMD_ORDER ? fault(vmf, IOPMEM_PMD_ORDER, false) :
-							VM_FAULT_FALLBACK;
-}
-
-static IOPMEM_HUGE_FAULT(devdax_kept_huge_fault, order)
-{
-	return iopmem_fault_order(order) == IOPMEM_PMD_ORDER ? fault(vmf, IOPMEM_PMD_ORDER, true) :
-							VM_FAULT_FALLBACK;
-}
-
-static const struct vm_operations_struct devdax_vm_ops = {
-	.fault		= devdax_fault,
-	.huge_fault	= devdax_huge_fault,
-};
-
-/* For mappings of another cache type than the one reserved for the BAR. */
-static const struct vm_operations_struct devdax_kept_vm_ops = {
-	.fault		= devdax_kept_fault,
-	.huge_fault	= devdax_kept_huge_fault,
-};
-
-static int devdax_mmap(struct file *file, struct vm_area_struct *vma)
-{
-	const struct devdax_file *open = file->private_data;
-	struct iopmem_namespace *ns = open->ns;
-	unsigned long pages = vma_pages(vma), size = iopmem_namespace_pages(ns);
-
-	if (READ_ONCE(ns->state) != IOPMEM_ENABLED)
-		return -ENXIO;
-	/* A private mapping would copy into RAM what it writes, and call it the BAR. */
-	if (!(vma->vm_flags & VM_MAYSHARE))
-		return -EINVAL;
-	if (vma->vm_pgoff > size || pages > size - vma->vm_pgoff)
-		return -EINVAL;
-	/* As on a file system: only what is persistent can be synchronous. */
-	if (vma->vm_flags & VM_SYNC && ns->region->media != IOPMEM_MEDIA_PERSISTENT)
-		return -EOPNOTSUPP;
-
-	if (open->cache == IOPMEM_CACHE_UC)
-		vma->vm_page_prot = pgprot_noncached(vma->vm_page_prot);
-	else
-		vma->vm_page_prot = pgprot_writecombine(vma->vm_page_prot);
-	vma->vm_ops = open->cache == IOPMEM_CACHE_UC ? &devdax_kept_vm_ops : &devdax_vm_ops;
-	iopmem_set_vm_flags(vma, IOPMEM_DEVDAX_VM_FLAGS);
-	return 0;
 }
 
 /* Everything stored before, by this process and those it has heard from, is on the device. */
 static int flush(const struct devdax_file *open)
 {
-	int error = begin_access(open);
+	int error = iopmem_devdax_begin(open);
 
 	if (error)
 		return error;
 	error = iopmem_flush(open->ns);
-	end_access(open);
+	iopmem_devdax_end(open);
 	return error;
 }
 
@@ -197,93 +89,6 @@ static loff_t devdax_llseek(struct file *file, loff_t offset, int whence)
 	const struct devdax_file *open = file->private_data;
 
 	return fixed_size_llseek(file, offset, whence, open->ns->size);
-}
-
-/* One page of the memory or less, within a page. Under begin_access(). */
-static int read_part(struct iopmem_namespace *ns, void *to, u64 offset, size_t n)
-{
-	if (iopmem_media_bad(ns, offset, n, NULL) ||
-	    iopmem_copy_from(to, ns->base + offset, n, ns->region->stream) ||
-	    !iopmem_answered(ns, offset, n))
-		return -EIO;
-	return 0;
-}
-
-static void write_part(struct iopmem_namespace *ns, const void *from, u64 offset, size_t n)
-{
-	iopmem_copy_to(ns->base + offset, from, n);
-	wmb();	/* whoever is told of it, on any CPU, reads what was written */
-	iopmem_media_written(ns, offset, n);
-}
-
-/*
- * read(2) and write(2): by the kernel's own mapping and by accesses that suit the
- * BAR, for dd and hexdump, and to have a second view of what a mapping shows. By
- * way of a page of RAM, because @user may be in a mapping of this very memory,
- * and its faults must not find the lock taken.
- */
-static ssize_t transfer(struct file *file, char __user *user, size_t n, loff_t *position,
-			bool write)
-{
-	const struct devdax_file *open = file->private_data;
-	struct iopmem_namespace *ns = open->ns;
-	ssize_t done = 0;
-	int error = 0;
-	void *page;
-
-	if (*position < 0)
-		return -EINVAL;
-	/* Bytes are not combined with their neighbours: stores are of 8. */
-	if (write && (*position | n) % sizeof(u64))
-		return -EINVAL;
-	if (*position >= ns->size)
-		return write && n ? -ENOSPC : 0;
-	n = min_t(u64, n, ns->size - *position);
-	page = (void *)__get_free_page(GFP_KERNEL);
-	if (!page)
-		return -ENOMEM;
-	while (n && !error) {
-		size_t within = offset_in_page(*position), chunk = min(n, PAGE_SIZE - within);
-		u64 first = round_down(*position, sizeof(u64));
-		u64 end = round_up(*position + chunk, sizeof(u64));
-
-		if (fatal_signal_pending(current)) {
-			error = -EINTR;
-		} else if (write && copy_from_user(page, user + done, chunk)) {
-			error = -EFAULT;
-		} else {
-			error = begin_access(open);
-			if (error)
-				break;
-			if (write)
-				write_part(ns, page, *position, chunk);
-			else
-				error = read_part(ns, page, first, end - first);
-			end_access(open);
-			if (!error && !write &&
-			    copy_to_user(user + done, page + (*position - first), chunk))
-				error = -EFAULT;
-		}
-		if (error)
-			break;
-		done += chunk;
-		*position += chunk;
-		n -= chunk;
-		cond_resched();
-	}
-	free_page((unsigned long)page);
-	return done ?: error;
-}
-
-static ssize_t devdax_read(struct file *file, char __user *user, size_t n, loff_t *position)
-{
-	return transfer(file, user, n, position, false);
-}
-
-static ssize_t devdax_write(struct file *file, const char __user *user, size_t n,
-			    loff_t *position)
-{
-	return transfer(file, (char __user *)user, n, position, true);
 }
 
 static int call_flush(void *owner, void *value)
@@ -423,12 +228,12 @@ static const struct file_operations devdax_fops = {
 	.owner			= THIS_MODULE,
 	.open			= devdax_open,
 	.release		= devdax_release,
-	.mmap			= devdax_mmap,
+	.mmap			= iopmem_devdax_mmap,
 	.get_unmapped_area	= thp_get_unmapped_area,
 	.fsync			= devdax_fsync,
 	.llseek			= devdax_llseek,
-	.read			= devdax_read,
-	.write			= devdax_write,
+	.read			= iopmem_devdax_read,
+	.write			= iopmem_devdax_write,
 	.unlocked_ioctl		= devdax_ioctl,
 	.compat_ioctl		= compat_ptr_ioctl,
 	IOPMEM_FOPS_MMAP_SYNC,

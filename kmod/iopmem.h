@@ -10,7 +10,7 @@
  *         create.c how it is made, and registry.c what it is called
  *         block.c  the disk and its bios
  *         dax.c    the pagemap and the dax device
- *         devdax.c the character device and its mappings
+ *         devdax.c the character device, with devdax_map.c and devdax_rw.c
  *         p2pdma.c memory that the kernel's p2pdma code hands out
  *         revoke.c taking the pages back from their users
  *

@@ -24,7 +24,9 @@ bool iopmem_p2pdma_possible(void)
  * @publish:	drivers may allocate from it, not only programs
  * @reason:	filled on failure
  *
- * Return: 0, or a negative errno with nothing left behind.
+ * Return: 0, or a negative errno with no memory given. A pool without memory may
+ * be left, the device's p2pmem folder in sysfs: the kernel makes it first, and
+ * takes it away when the device is unbound.
  */
 int iopmem_p2pdma_add(struct iopmem_namespace *ns, bool publish, char *reason)
 {
@@ -46,7 +48,10 @@ int iopmem_p2pdma_add(struct iopmem_namespace *ns, bool publish, char *reason)
 	return 0;
 }
 
-/* The pool does not tell what is allocated; it is idle if all of it can be had. */
+/*
+ * The pool does not tell what is allocated; it is idle if all of it can be had.
+ * For that moment nobody else can allocate, and is told that there is no room.
+ */
 bool iopmem_p2pdma_busy(const struct iopmem_namespace *ns)
 {
 	struct pci_dev *pdev = ns->region->idev->pdev;

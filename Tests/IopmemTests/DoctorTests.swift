@@ -64,6 +64,23 @@ struct DoctorTests {
         #expect(try status("restore_unit", host) == .ok)
     }
 
+    @Test("files about exports are looked at, and with them what carries them out")
+    func shares() throws {
+        let host = try SimulatedHost()
+        let path = "/etc/iopmem/shares/00000000-0000-4000-8000-00000000000f.conf"
+        try host.tree.write("[share]\naddress = ::1\nhosts = any\n", to: path)
+        #expect(try status("config", host) == .warning)
+        try host.tree.write("[share]\n", to: path)
+        #expect(try status("config", host) == .problem)
+        #expect(try status("share_unit", host) == .problem)
+        #expect(try status("udev_shares", host) == .problem)
+        #expect(try status("restore_unit", host) == nil)
+        try host.tree.write("", to: "/etc/udev/rules.d/60-iopmem.rules")
+        try host.tree.write("", to: "/usr/lib/systemd/system/iopmem-share@.service")
+        #expect(try status("share_unit", host) == .ok)
+        #expect(try status("udev_shares", host) == .ok)
+    }
+
     @Test("a driver of another ABI is a problem")
     func abi() throws {
         let host = try SimulatedHost(.mounted)

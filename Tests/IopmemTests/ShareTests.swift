@@ -73,6 +73,97 @@ struct ShareTests {
         #expect(unknown?.exitStatus == 3)
     }
 
+    @Test("an export that somebody else has set up is told, and left alone")
+    func foreign() throws {
+        let (host, namespace) = try machine()
+        let other = "\(target)/subsystems/nqn.2019-08.org.example:cluster"
+        for (name, value) in [("device_path", "/dev/iopmem0n1"), ("enable", "1")] {
+            try host.tree.write(value, to: "\(other)/namespaces/7/\(name)")
+        }
+        for act in [
+            { _ = try operation(host).share(namespace, ShareRequest()) },
+            { _ = try operation(host).unshare("iopmem0n1", dryRun: false) },
+        ] {
+            let error = #expect(throws: IopmemError.self) { try act() }
+            #expect(error?.exitStatus == 4)
+            #expect(error?.message.contains("nqn.2019-08.org.example:cluster") == true)
+            #expect(error?.remedy?.contains(other) == true)
+        }
+        let held = #expect(throws: IopmemError.self) {
+            try operation(host).destroy(namespace, DestroyRequest()) { _ in }
+        }
+        #expect(held?.remedy?.contains("iopmemctl unshare") == false, "\(held?.remedy ?? "")")
+        #expect(host.root.optionalText("\(other)/namespaces/7/enable") == "1")
+    }
+
+    @Test("our own export ends where somebody else's stays")
+    func ownAmongForeign() throws {
+        let (host, namespace) = try machine()
+        _ = try operation(host).share(namespace, ShareRequest())
+        let other = "\(target)/subsystems/nqn.2019-08.org.example:cluster"
+        try host.tree.write("/dev/iopmem0n1", to: "\(other)/namespaces/7/device_path")
+        let listener = RecordingListener()
+        let ended = try Operation(on: host, telling: listener).unshare("iopmem0n1", dryRun: false)
+        #expect(ended.count == 1)
+        #expect(
+            try host.root.entries("\(target)/subsystems") == ["nqn.2019-08.org.example:cluster"])
+        #expect(listener.warnings.contains { $0.contains("nqn.2019-08.org.example:cluster") })
+    }
+
+    @Test(
+        "a file that says anything that is not understood is refused, with the place",
+        arguments: [
+            (
+                "[share]\naddress = ::1\nhosts = any\n[shares]\n",
+                "4:1: [shares] is unknown: [share]"
+            ),
+            (
+                "[share]\naddress = ::1\nhosts = any\n[share]\naddress = ::1\nhosts = any\n",
+                "4:1: a second [share]"
+            ),
+            (
+                "[share]\naddress = ::1\nhosts = alice\n",
+                "3:9: hosts = alice: expected any, or NQNs"
+            ),
+            ("[share]\nhosts = any\n", "1:1: [share] has no address"),
+            (
+                "[share]\naddress = ::1\nhosts = any\nkey = 1\n",
+                "4:1: key is unknown: [share] has address, port, hosts"
+            ),
+            ("", "1:1: no [share]"),
+        ])
+    func files(_ text: String, _ reason: String) throws {
+        let (host, namespace) = try machine()
+        let path = "/etc/iopmem/shares/\(namespace.uuid).conf"
+        try host.tree.write(text, to: path)
+        let error = #expect(throws: IopmemError.self) {
+            try operation(host).shareAgain(namespace.uuid)
+        }
+        #expect(error?.message.contains("\(path):\(reason)") == true, "\(error?.message ?? "")")
+        let review = try ConfigReview(root: host.root)
+        #expect(review.files.flatMap(\.complaints) == ["\(path):\(reason)"])
+    }
+
+    @Test("config check looks at the files of shares too")
+    func review() throws {
+        let (host, namespace) = try machine()
+        _ = try operation(host).share(namespace, ShareRequest())
+        let right = "[share]\naddress = ::1\nhosts = any\n"
+        let away = "/etc/iopmem/shares/00000000-0000-4000-8000-00000000000f.conf"
+        try host.tree.write(right, to: away)
+        try host.tree.write(right, to: "/etc/iopmem/shares/scratch.conf")
+        try host.tree.write(right, to: "/tmp/draft.conf")
+        let files = try ConfigReview(root: host.root).files
+        #expect(files.map(\.verdict).sorted() == ["matches no namespace", "ok", "wrong"])
+        #expect(files.first { $0.verdict == "ok" }?.devices == [namespace.device])
+        #expect(
+            files.flatMap(\.complaints) == [
+                "/etc/iopmem/shares/scratch.conf:1:1: scratch is no UUID: the file's name says"
+                    + " which namespace is exported"
+            ])
+        #expect(try ConfigReview(root: host.root, files: ["/tmp/draft.conf"]).isRight)
+    }
+
     @Test("whatever fails, the target is as it was before")
     func failures() throws {
         let (rehearsal, first) = try machine()

@@ -78,19 +78,18 @@ static int capture(unsigned int frames)
 int camera_command(int argc, char **argv)
 {
 	unsigned int frames;
-	int file, drive, status;
+	int drive, status;
 
 	if (argc != 4)
 		return 64;
 	frames = strtoul(argv[3], NULL, 0);
 	video = open(argv[0], O_RDWR | O_CLOEXEC);
-	file = open(argv[1], O_RDWR | O_CLOEXEC);
 	drive = open(argv[2], O_WRONLY | O_DIRECT | O_CLOEXEC);
-	if (video < 0 || file < 0 || drive < 0)
+	if (video < 0 || drive < 0)
 		return fail("open");
-	memory = mmap(NULL, frames * SLOT, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-	if (memory == MAP_FAILED)
-		return fail("mmap");
+	memory = map_shared(argv[1], frames * SLOT, 0);
+	if (!memory)
+		return 1;
 	// Nothing of an earlier run can pass for a frame.
 	for (size_t i = 0; i < frames * SLOT / 8; i++)
 		((volatile long *)memory)[i] = -1;

@@ -3,8 +3,13 @@
 #ifndef IOPMEM_GUEST_H
 #define IOPMEM_GUEST_H
 
+#include <sys/types.h>
+
 /* Prints what failed and errno's text to stderr; returns 1, an exit status. */
 int fail(const char *what);
+
+/* A file or node, mapped for reading and writing; NULL after a message. */
+char *map_shared(const char *path, size_t length, off_t offset);
 
 /* Each returns an exit status and gets what follows its name. */
 int sync_command(int argc, char **argv);

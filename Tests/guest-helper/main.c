@@ -102,19 +102,32 @@ static int create(int argc, char **argv)
 	return 0;
 }
 
-static int hold(const char *path)
+char *map_shared(const char *path, size_t length, off_t offset)
 {
 	int file = open(path, O_RDWR | O_CLOEXEC);
-	volatile char *memory;
+	char *memory;
 
-	if (file < 0)
-		return fail(path);
-	memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-	if (memory == MAP_FAILED)
-		return fail("mmap");
+	if (file < 0) {
+		fail(path);
+		return NULL;
+	}
+	memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, file, offset);
+	close(file);
+	if (memory == MAP_FAILED) {
+		fail("mmap");
+		return NULL;
+	}
+	return memory;
+}
+
+static int hold(const char *path)
+{
+	volatile char *memory = map_shared(path, 4096, 0);
+
+	if (!memory)
+		return 1;
 	// Only a page that was touched is mapped.
 	memory[0] = memory[0];
-	close(file);
 	puts("mapped");
 	fflush(stdout);
 	for (;;)
@@ -124,22 +137,16 @@ static int hold(const char *path)
 // The whole file, or node of a devdax namespace; NULL after a message.
 static char *map_file(const char *path, size_t *length)
 {
-	int file = open(path, O_RDWR | O_CLOEXEC);
+	int file = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat status;
-	char *memory;
 
 	if (file < 0 || fstat(file, &status)) {
 		fail(path);
 		return NULL;
 	}
 	*length = S_ISREG(status.st_mode) ? status.st_size : lseek(file, 0, SEEK_END);
-	memory = mmap(NULL, *length, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 	close(file);
-	if (memory == MAP_FAILED) {
-		fail("mmap");
-		return NULL;
-	}
-	return memory;
+	return map_shared(path, *length, 0);
 }
 
 static int scribble(const char *path)

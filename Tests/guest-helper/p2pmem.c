@@ -18,24 +18,6 @@
 
 #include "guest.h"
 
-static char *map(const char *path, size_t length)
-{
-	int file = open(path, O_RDWR | O_CLOEXEC);
-	char *memory;
-
-	if (file < 0) {
-		fail(path);
-		return NULL;
-	}
-	memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-	close(file);
-	if (memory == MAP_FAILED) {
-		fail("mmap");
-		return NULL;
-	}
-	return memory;
-}
-
 static char *ram(size_t length)
 {
 	char *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
@@ -60,7 +42,7 @@ static void say(const char *way, int error, int same)
 static int transfer(char **argv)
 {
 	size_t length = strtoull(argv[2], NULL, 0);
-	char *peer = map(argv[0], length), *had = ram(length), *seen = ram(length);
+	char *peer = map_shared(argv[0], length, 0), *had = ram(length), *seen = ram(length);
 	int drive = open(argv[1], O_RDWR | O_DIRECT | O_CLOEXEC), error;
 
 	if (!peer)
@@ -87,7 +69,7 @@ static int transfer(char **argv)
 static int hold(char **argv)
 {
 	size_t length = strtoull(argv[1], NULL, 0);
-	volatile char *memory = map(argv[0], length);
+	volatile char *memory = map_shared(argv[0], length, 0);
 
 	if (!memory)
 		return 1;

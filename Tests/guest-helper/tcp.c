@@ -26,32 +26,12 @@
 #define PORT	7000
 #define CHUNK	(64UL << 10)
 
-static char *map(char **argv, size_t *length)
-{
-	int file = open(argv[0], O_RDWR | O_CLOEXEC);
-	char *memory;
-
-	*length = strtoull(argv[2], NULL, 0);
-	if (file < 0) {
-		fail(argv[0]);
-		return NULL;
-	}
-	memory = mmap(NULL, *length, PROT_READ | PROT_WRITE, MAP_SHARED, file,
-		      strtoull(argv[1], NULL, 0));
-	close(file);
-	if (memory == MAP_FAILED) {
-		fail("mmap");
-		return NULL;
-	}
-	return memory;
-}
-
 static int receive(char **argv)
 {
 	struct sockaddr_in here = { .sin_family = AF_INET, .sin_port = htons(PORT) };
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), sender;
-	size_t length, done = 0;
-	char *memory = map(argv, &length);
+	size_t length = strtoull(argv[2], NULL, 0), done = 0;
+	char *memory = map_shared(argv[0], length, strtoull(argv[1], NULL, 0));
 
 	if (!memory)
 		return 1;
@@ -101,8 +81,8 @@ static int send_all(char **argv)
 	struct sockaddr_in there = { .sin_family = AF_INET, .sin_port = htons(PORT) };
 	int peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 	unsigned int notices = 0, copied = 0;
-	size_t length, done = 0;
-	char *memory = map(argv, &length);
+	size_t length = strtoull(argv[2], NULL, 0), done = 0;
+	char *memory = map_shared(argv[0], length, strtoull(argv[1], NULL, 0));
 	long pending = 0;
 
 	if (!memory)

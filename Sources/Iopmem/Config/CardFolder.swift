@@ -26,16 +26,20 @@ public struct CardFolder: Sendable {
 
     /// Reads them all; no folder is an empty one.
     public init(root: SystemRoot) throws(IopmemError) {
-        let names: [String]
-        do throws(Errno) {
-            names = try root.entries(Self.path)
-        } catch .noSuchFileOrDirectory {
-            return
-        } catch {
-            throw IopmemError(error, "cannot look into \(Self.path)")
+        for path in try Self.files(in: Self.path, root: root) {
+            entries.append(try Self.entry(path, root: root))
         }
-        for name in names where name.hasSuffix(".conf") && !name.hasPrefix(".") {
-            entries.append(try Self.entry("\(Self.path)/\(name)", root: root))
+    }
+
+    /// The files of a folder that count, by name; none where there is no folder.
+    static func files(in folder: String, root: SystemRoot) throws(IopmemError) -> [String] {
+        do throws(Errno) {
+            return try root.entries(folder).filter { $0.hasSuffix(".conf") && !$0.hasPrefix(".") }
+                .map { "\(folder)/\($0)" }
+        } catch .noSuchFileOrDirectory {
+            return []
+        } catch {
+            throw IopmemError(error, "cannot look into \(folder)")
         }
     }
 

@@ -9,7 +9,7 @@ public struct ConfigReview: Sendable, Equatable {
         public var path: String
         /// What is wrong with it.
         public var objections: [ConfigObjection]
-        /// How many namespaces it describes; nil if it is wrong.
+        /// How many namespaces it describes, or exports; nil if it is wrong.
         public var namespaces: Int?
         /// The functions that it means.
         public var devices: [PCIAddress]
@@ -20,8 +20,12 @@ public struct ConfigReview: Sendable, Equatable {
         public var verdict: String {
             if !objections.isEmpty { return "wrong" }
             if !impostors.isEmpty { return "another card is there" }
-            return devices.isEmpty ? "matches no card" : "ok"
+            guard devices.isEmpty else { return "ok" }
+            return isShare ? "matches no namespace" : "matches no card"
         }
+
+        /// What says how a namespace is exported, and not what a card holds.
+        var isShare: Bool = false
 
         /// As sentences, with the file's name in front.
         public var complaints: [String] {
@@ -36,29 +40,72 @@ public struct ConfigReview: Sendable, Equatable {
     /// plugged in later, so that is not wrong.
     public var isRight: Bool { files.allSatisfy { $0.objections.isEmpty && $0.impostors.isEmpty } }
 
-    /// Looks at these files; without any, at all in the folder.
+    /// Looks at these files; without any, at all in the folders.
     public init(root: SystemRoot, files names: [String] = []) throws(IopmemError) {
-        var entries: [CardFolder.Entry] = []
-        if names.isEmpty { entries = try CardFolder(root: root).entries }
-        for name in names { entries.append(try CardFolder.entry(name, root: root)) }
+        var paths = names
+        if names.isEmpty {
+            for folder in [CardFolder.path, ShareFile.folder] {
+                paths += try CardFolder.files(in: folder, root: root)
+            }
+        }
         let cards = try DeviceList(root: root).devices.map {
             ($0.address, CardIdentity($0, root: root))
         }
-        for entry in entries {
-            var file = File(
-                path: entry.path, objections: entry.reading.objections,
-                namespaces: entry.reading.file?.namespaces.count, devices: [], impostors: [])
-            for (address, card) in cards {
-                switch entry.reading.file?.card.verdict(on: card) {
-                case .match: file.devices.append(address)
-                case .impostor(let differences):
-                    file.impostors.append(
-                        "\(address) is in its place: \(differences.joined(separator: ", "))")
-                case .other, nil: break
-                }
+        for path in paths {
+            let text = try CardFolder.text(path, root: root)
+            if Self.isShare(path, text) {
+                files.append(try Self.share(path, text, root: root))
+            } else {
+                files.append(Self.card(path, text, among: cards))
             }
-            files.append(file)
         }
+    }
+
+    /// A draft may be anywhere.
+    private static func isShare(_ path: String, _ text: ConfigText) -> Bool {
+        path.hasPrefix("\(ShareFile.folder)/") || text.sections.first?.name == "share"
+    }
+
+    private static func card(
+        _ path: String, _ text: ConfigText, among cards: [(PCIAddress, CardIdentity)]
+    ) -> File {
+        let reading = CardFile.read(text)
+        var file = File(
+            path: path, objections: reading.objections,
+            namespaces: reading.file?.namespaces.count, devices: [], impostors: [])
+        for (address, card) in cards {
+            switch reading.file?.card.verdict(on: card) {
+            case .match: file.devices.append(address)
+            case .impostor(let differences):
+                file.impostors.append(
+                    "\(address) is in its place: \(differences.joined(separator: ", "))")
+            case .other, nil: break
+            }
+        }
+        return file
+    }
+
+    /// Its name says which namespace it exports.
+    private static func share(
+        _ path: String, _ text: ConfigText, root: SystemRoot
+    ) throws(IopmemError) -> File {
+        let reading = ShareFile.reading(of: text)
+        var file = File(
+            path: path, objections: reading.objections,
+            namespaces: reading.file == nil ? nil : 1, devices: [], impostors: [], isShare: true)
+        guard path.hasPrefix("\(ShareFile.folder)/") else { return file }
+        let name = String(path.dropFirst(ShareFile.folder.count + 1).dropLast(".conf".count))
+        guard let uuid = NamespaceUUID(name) else {
+            file.objections.append(
+                ConfigObjection(
+                    ConfigPlace(line: 1, column: 1),
+                    "\(name) is no UUID: the file's name says which namespace is exported"))
+            file.namespaces = nil
+            return file
+        }
+        let namespaces = try Inventory(root: root).namespaces
+        file.devices = namespaces.filter { $0.uuid == uuid }.map(\.device)
+        return file
     }
 }
 

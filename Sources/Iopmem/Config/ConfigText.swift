@@ -207,7 +207,8 @@ extension ConfigText {
 }
 
 extension Character {
-    fileprivate var isBlank: Bool { self == " " || self == "\t" }
+    /// What separates words within a line.
+    var isBlank: Bool { self == " " || self == "\t" }
     fileprivate var isControl: Bool {
         self != "\t" && unicodeScalars.contains { $0.properties.generalCategory == .control }
     }

@@ -7,9 +7,9 @@ struct ConfigurationCheckup {
 
     func examine() throws(IopmemError) -> [Check] {
         let review = try ConfigReview(root: root)
-        guard !review.files.isEmpty else { return [] }
-        return review.files.map(check)
-            + [
+        var checks = review.files.map(check)
+        if review.files.contains(where: { !$0.isShare }) {
+            checks += [
                 installed(
                     "udev_cards", "59-iopmem-cards.rules", below: "udev/rules.d",
                     "no card is reserved for iopmem when it appears",
@@ -18,6 +18,18 @@ struct ConfigurationCheckup {
                     "restore_unit", "iopmem-restore@.service", below: "systemd/system",
                     "nothing comes back at boot", then: "systemctl daemon-reload"),
             ]
+        }
+        if review.files.contains(where: \.isShare) {
+            checks += [
+                installed(
+                    "udev_shares", "60-iopmem.rules", below: "udev/rules.d",
+                    "no namespace is exported when it appears", then: "udevadm control --reload"),
+                installed(
+                    "share_unit", "iopmem-share@.service", below: "systemd/system",
+                    "no namespace is exported when it appears", then: "systemctl daemon-reload"),
+            ]
+        }
+        return checks
     }
 
     private func check(_ file: ConfigReview.File) -> Check {
@@ -35,11 +47,16 @@ struct ConfigurationCheckup {
         }
         guard !file.devices.isEmpty else {
             return Check(
-                "config", .warning, file.path, "no card of this machine is the one that it means",
+                "config", .warning, file.path,
+                file.isShare
+                    ? "the namespace that it exports is not on this machine"
+                    : "no card of this machine is the one that it means",
                 remedy: "plug the card in, or remove the file")
         }
         let cards = file.devices.map { "\($0)" }.joined(separator: ", ")
-        return Check("config", .ok, file.path, "describes \(cards)")
+        return Check(
+            "config", .ok, file.path,
+            file.isShare ? "exports a namespace of \(cards)" : "describes \(cards)")
     }
 
     private func installed(
@@ -51,7 +68,7 @@ struct ConfigurationCheckup {
         guard let found else {
             return Check(
                 id, .problem, name,
-                "not installed, and there are files in \(CardFolder.path): \(loss)",
+                "not installed, and there are files for it in \(CardFolder.path): \(loss)",
                 remedy: "make install, or install it in /etc/\(folder), then: \(command)")
         }
         return Check(id, .ok, name, "installed in \(found)/\(folder)")

@@ -154,7 +154,9 @@ extension Namespace.Holder {
     var remedy: String? {
         switch (kind, pid) {
         case ("mount", nil): "umount \(name)"
-        case ("share", _): "iopmemctl unshare \(Share.uuid(in: name).map { "\($0)" } ?? name)"
+        case ("share", _):
+            Share.uuid(in: name).map { "iopmemctl unshare \($0)" }
+                ?? "end the export of \(TargetTree.subsystem(name)) with what set it up"
         case ("mount", let pid?): "nsenter -m -t \(pid) umount \(name), or end the container"
         default: nil
         }

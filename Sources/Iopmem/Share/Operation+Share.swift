@@ -85,12 +85,15 @@ extension Operation {
                     "show what is shared: iopmemctl share; one that has gone is named by its UUID")
         }
         let path = ShareFile.path(of: uuid)
-        let exports =
-            found.map { target.subsystems(exporting: $0.path) }
-            ?? [Share.nqn(of: uuid)].filter { host.root.exists(TargetTree.subsystem($0)) }
+        let nqn = Share.nqn(of: uuid)
+        let isExported = host.root.exists(TargetTree.subsystem(nqn))
+        let exports = found.map { target.subsystems(exporting: $0.path) } ?? []
+        let others = exports.filter { $0 != nqn }
         let shares = found.map { target.shares(of: $0.path, dev: $0.dev) } ?? []
         let isWritten = host.root.exists(path)
-        guard !exports.isEmpty || isWritten else {
+        guard isExported || isWritten else {
+            // Who set those up may have others depend on them.
+            if let other = others.first { throw Self.foreign(other, name) }
             listener.note("\(name) is not shared")
             return []
         }
@@ -102,9 +105,21 @@ extension Operation {
         host.holdSignals()
         // First, so that it does not come back if this is interrupted.
         if isWritten { try host.removeFile(path) }
-        for nqn in exports { try remove(nqn) }
+        if isExported { try remove(nqn) }
         if let found { record("unshared \(found.dev)", found) }
-        return shares
+        for other in others {
+            let foreign = Self.foreign(other, name)
+            listener.warn("\(foreign.message); \(foreign.remedy ?? "")")
+        }
+        return shares.filter { $0.nqn == nqn }
+    }
+
+    /// An export of our node that somebody else has set up.
+    private static func foreign(_ nqn: String, _ name: String) -> IopmemError {
+        IopmemError(
+            .busy, "\(name) is exported as \(nqn)", because: "iopmemctl share did not set that up",
+            remedy: "end it with what did, for instance nvmetcli; it is in"
+                + " \(TargetTree.subsystem(nqn))")
     }
 
     private func nqn(_ namespace: Namespace) -> String { Share.nqn(of: namespace.uuid) }
@@ -114,6 +129,10 @@ extension Operation {
     private func standing(
         _ namespace: Namespace, _ request: ShareRequest
     ) throws(IopmemError) -> Share? {
+        let own = nqn(namespace)
+        if let other = target.subsystems(exporting: namespace.path).first(where: { $0 != own }) {
+            throw Self.foreign(other, namespace.dev)
+        }
         let shares = target.shares(of: namespace.path, dev: namespace.dev)
         guard let first = shares.first else { return nil }
         if let same = shares.first(where: {

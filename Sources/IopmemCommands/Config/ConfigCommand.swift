@@ -10,7 +10,8 @@ public struct Config: ParsableCommand {
         abstract: "The files in /etc/iopmem, which say what comes back at boot.",
         discussion: """
             One file for each card, whose name ends with .conf. bind --persist and create --persist \
-            write them, and restore does what they say; hand edits are welcome.
+            write them, and restore does what they say; hand edits are welcome. In shares, one file \
+            for each namespace that share exports.
             """,
         subcommands: [ConfigCheck.self, ConfigMatch.self])
 
@@ -32,7 +33,7 @@ struct ConfigCheck: IopmemCommand {
               iopmemctl config check draft.conf
             """)
 
-    @Argument(help: "Files; without any, all in /etc/iopmem.")
+    @Argument(help: "Files; without any, all in /etc/iopmem and /etc/iopmem/shares.")
     var files: [String] = []
 
     @OptionGroup var output: OutputOptions
