@@ -158,6 +158,9 @@ static int close_all_doors(struct iopmem_device *idev, bool revoke, char *reason
 			if (error)
 				goto out_undo;
 		}
+		error = revoke ? 0 : iopmem_dmabufs_idle(idev->regions[bar], reason);
+		if (error)
+			goto out_undo;
 	}
 	return 0;
 
@@ -217,6 +220,7 @@ static int retire_device(const struct file *owner, struct iopmem_device_retire *
 				iopmem_namespace_teardown(ns, NULL, 0);
 				arg->destroyed++;
 			}
+			iopmem_dmabufs_revoke(idev->regions[bar], NULL);
 		}
 	}
 	mutex_unlock(&idev->lock);

@@ -116,6 +116,19 @@ static int check_create(const struct iopmem_namespace_create *arg, char *reason)
 	return check_name(arg->name, reason);
 }
 
+/* The first extent of a gap between namespaces that is not lent and large enough. */
+static bool fits(const struct iopmem_region *region, u64 start, u64 end, u64 length, u64 *place)
+{
+	u64 until = end;
+
+	for (; iopmem_region_unlent(region, &start, &until); start = until, until = end) {
+		*place = start;
+		if (until - start >= length)
+			return true;
+	}
+	return false;
+}
+
 /* Return: the neighbour after which the range goes in, or NULL with *error set. */
 static struct list_head *find_place(struct iopmem_region *region,
 				    struct iopmem_namespace_create *arg, int *error)
@@ -123,7 +136,7 @@ static struct list_head *find_place(struct iopmem_region *region,
 	bool fixed = arg->flags & IOPMEM_NAMESPACE_CREATE_F_OFFSET;
 	struct list_head *before = &region->namespaces;
 	struct iopmem_namespace *ns;
-	u64 end = region->label_size, next;
+	u64 end = region->label_size, next, place = 0;
 
 	if (fixed && (arg->offset > region->size || arg->length > region->size - arg->offset)) {
 		*error = iopmem_refuse(arg->reason, -ERANGE,
@@ -145,9 +158,9 @@ static struct list_head *find_place(struct iopmem_region *region,
 		ns = last ? NULL : list_first_entry(before, struct iopmem_namespace, entry);
 		next = ns ? ns->offset : region->size;
 		if (fixed ? arg->offset >= end && arg->offset + arg->length <= next
-			  : next - end >= arg->length) {
+			  : fits(region, end, next, arg->length, &place)) {
 			if (!fixed)
-				arg->offset = end;
+				arg->offset = place;
 			return before;
 		}
 		if (!ns)
@@ -300,7 +313,8 @@ int iopmem_namespace_create(struct iopmem_region *region, struct iopmem_namespac
 	ns->claim.end = ns->claim.start + ns->size - 1;
 	error = request_resource(region->claim, &ns->claim);
 	if (error) {
-		iopmem_refuse(arg->reason, error, "somebody else has claimed the range");
+		iopmem_refuse(arg->reason, error,
+			      "the range is exported as a dma-buf, or claimed by somebody else: see /proc/iomem");
 		goto out_identity;
 	}
 	error = iopmem_map(ns, arg->reason);

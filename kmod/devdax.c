@@ -169,6 +169,20 @@ static const struct iopmem_call devdax_calls[] = {
 		.reason = offsetof(struct iopmem_mapping_flush, reason),
 		.run = call_flush,
 	},
+	{
+		.cmd = IOPMEM_IOC_EXPORT_MAPPING,
+		.known = sizeof(struct iopmem_mapping_export),
+		.first = IOPMEM_MAPPING_EXPORT_SIZE_VER0,
+		.reason = offsetof(struct iopmem_mapping_export, reason),
+		.run = iopmem_export_mapping,
+	},
+	{
+		.cmd = IOPMEM_IOC_EXPORT_POINTER,
+		.known = sizeof(struct iopmem_pointer_export),
+		.first = IOPMEM_POINTER_EXPORT_SIZE_VER0,
+		.reason = offsetof(struct iopmem_pointer_export, reason),
+		.run = iopmem_export_pointer,
+	},
 };
 
 static long devdax_ioctl(struct file *file, unsigned int cmd, unsigned long value)
@@ -187,6 +201,7 @@ static int devdax_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 	open->ns = ns;
 	open->cache = IOPMEM_CACHE_WC;
+	open->writable = file->f_mode & FMODE_WRITE;
 	spin_lock(&ns->open_lock);
 	if (ns->state == IOPMEM_ENABLED) {
 		ns->openers++;

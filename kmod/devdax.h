@@ -18,11 +18,13 @@
  * @ns:		held by the cdev, which the file holds
  * @mapping:	of all mappings; the file holds its inode
  * @cache:	IOPMEM_CACHE_*, of mappings that are made from now on
+ * @writable:	opened for writing
  */
 struct devdax_file {
 	struct iopmem_namespace *ns;
 	struct address_space *mapping;
 	u32 cache;
+	bool writable;
 };
 
 int iopmem_devdax_begin(const struct devdax_file *open);

@@ -12,6 +12,7 @@
  *         dax.c    the pagemap and the dax device
  *         devdax.c the character device, with devdax_map.c and devdax_rw.c
  *         p2pdma.c memory that the kernel's p2pdma code hands out
+ *         dmabuf.c memory given out as dma-bufs, with export.c and topology.c
  *         revoke.c taking the pages back from their users
  *
  * Lock order, outermost first:
@@ -21,7 +22,8 @@
  *     disk->open_mutex        taken by the block layer in add and del
  *     invalidate_lock         of an inode whose mapping shows our pages: of a
  *                             file, or of the namespace (devdax.c). Faults take
- *                             it shared, with nothing of ours held.
+ *                             it shared, with nothing of ours held. Likewise
+ *                             that of a dma-buf, and its dma_resv (dmabuf.c)
  *       iopmem_namespace.open_lock   state and openers; a spin lock, leaf
  *     iopmem_registry_lock    names and UUIDs of all namespaces, leaf
  *   iopmem_devices_lock       list of bound devices, leaf: never held while a
@@ -104,6 +106,8 @@ struct iopmem_device {
  * @stream:	streaming loads read it faster, see copy.c
  * @platform:	cache type that the platform alone would give, see cache.c
  * @namespaces:	sorted by offset, under idev->lock
+ * @loans:	dma-bufs, sorted by offset; written under idev->lock and
+ *		@loans_lock, for sysfs
  * @available:	free bytes; written under idev->lock, read by sysfs
  * @extent:	largest free extent, likewise
  * @resets:	how often the function was reset under it: contents may be gone
@@ -124,6 +128,8 @@ struct iopmem_region {
 	bool stream;
 	const char *platform;
 	struct list_head namespaces;
+	struct list_head loans;
+	spinlock_t loans_lock;	/* leaf */
 	u64 available;
 	u64 extent;
 	atomic_t resets;
@@ -308,6 +314,8 @@ void iopmem_registry_remove(struct iopmem_namespace *ns);
 int iopmem_namespace_create(struct iopmem_region *region, struct iopmem_namespace_create *arg);
 
 /* namespace.c; all under idev->lock */
+struct iopmem_namespace *iopmem_namespace_find(struct iopmem_region *region, u32 id,
+					       const u8 *uuid, char *reason);
 int iopmem_namespace_destroy(struct iopmem_region *region, struct iopmem_namespace_destroy *arg,
 			     const struct iopmem_range *wipes);
 int iopmem_namespace_close_doors(struct iopmem_namespace *ns, bool revoke, char *reason);
@@ -353,6 +361,19 @@ void iopmem_devdax_exit(void);
 bool iopmem_p2pdma_possible(void);
 int iopmem_p2pdma_add(struct iopmem_namespace *ns, bool publish, char *reason);
 bool iopmem_p2pdma_busy(const struct iopmem_namespace *ns);
+
+/* dmabuf.c; all but show under idev->lock */
+void iopmem_dmabufs_revoke(struct iopmem_region *region, struct iopmem_namespace *ns);
+void iopmem_dmabufs_pause(struct iopmem_region *region);
+ssize_t iopmem_dmabufs_show(struct iopmem_region *region, char *buffer);
+int iopmem_dmabufs_idle(struct iopmem_region *region, char *reason);
+bool iopmem_region_unlent(const struct iopmem_region *region, u64 *start, u64 *end);
+
+/* export.c, topology.c: ioctls of the region's node and of devdax nodes */
+int iopmem_export_dmabuf(void *owner, void *value);
+int iopmem_export_mapping(void *owner, void *value);
+int iopmem_export_pointer(void *owner, void *value);
+int iopmem_judge_client(void *owner, void *value);
 
 /* revoke.c */
 void iopmem_revoke(struct iopmem_namespace *ns, struct iopmem_revocation *rev);

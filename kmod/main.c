@@ -75,9 +75,13 @@ static int __init iopmem_init(void)
 	BUILD_BUG_ON(sizeof(struct iopmem_label_area) != IOPMEM_LABEL_AREA_SIZE_VER0);
 	BUILD_BUG_ON(sizeof(struct iopmem_label_write) != IOPMEM_LABEL_WRITE_SIZE_VER0);
 	BUILD_BUG_ON(sizeof(struct iopmem_error_injection) != IOPMEM_ERROR_INJECTION_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct iopmem_export) != IOPMEM_EXPORT_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct iopmem_client) != IOPMEM_CLIENT_SIZE_VER0);
 	BUILD_BUG_ON(sizeof(struct iopmem_mapping_info) != IOPMEM_MAPPING_INFO_SIZE_VER0);
 	BUILD_BUG_ON(sizeof(struct iopmem_mapping_cache) != IOPMEM_MAPPING_CACHE_SIZE_VER0);
 	BUILD_BUG_ON(sizeof(struct iopmem_mapping_flush) != IOPMEM_MAPPING_FLUSH_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct iopmem_mapping_export) != IOPMEM_MAPPING_EXPORT_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct iopmem_pointer_export) != IOPMEM_POINTER_EXPORT_SIZE_VER0);
 
 	error = iopmem_selftest();
 	if (error)

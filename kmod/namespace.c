@@ -115,7 +115,7 @@ void iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_
 }
 
 /* By number, with the UUID that the caller believes it to have. */
-static struct iopmem_namespace *find_namespace(struct iopmem_region *region, u32 id,
+struct iopmem_namespace *iopmem_namespace_find(struct iopmem_region *region, u32 id,
 					       const u8 *uuid, char *reason)
 {
 	struct iopmem_namespace *ns;
@@ -147,7 +147,7 @@ int iopmem_namespace_inject(struct iopmem_region *region, struct iopmem_error_in
 	error = iopmem_region_usable(region, arg->reason);
 	if (error)
 		return error;
-	ns = find_namespace(region, arg->id, arg->uuid, arg->reason);
+	ns = iopmem_namespace_find(region, arg->id, arg->uuid, arg->reason);
 	if (IS_ERR(ns))
 		return PTR_ERR(ns);
 	if (arg->offset > ns->size || arg->length > ns->size - arg->offset)
@@ -172,7 +172,7 @@ int iopmem_namespace_destroy(struct iopmem_region *region, struct iopmem_namespa
 	error = iopmem_region_usable(region, arg->reason);
 	if (error)
 		return error;
-	ns = find_namespace(region, arg->id, arg->uuid, arg->reason);
+	ns = iopmem_namespace_find(region, arg->id, arg->uuid, arg->reason);
 	if (IS_ERR(ns))
 		return PTR_ERR(ns);
 	if (ns->mode == IOPMEM_MODE_P2PDMA)

@@ -248,10 +248,13 @@ void iopmem_device_pause(struct iopmem_device *idev)
 	mutex_lock(&idev->lock);
 	if (!idev->paused) {
 		WRITE_ONCE(idev->paused, true);
-		for (bar = 0; bar < IOPMEM_BARS; bar++)
-			if (idev->regions[bar])
-				list_for_each_entry(ns, &idev->regions[bar]->namespaces, entry)
-					iopmem_namespace_pause(ns);
+		for (bar = 0; bar < IOPMEM_BARS; bar++) {
+			if (!idev->regions[bar])
+				continue;
+			list_for_each_entry(ns, &idev->regions[bar]->namespaces, entry)
+				iopmem_namespace_pause(ns);
+			iopmem_dmabufs_pause(idev->regions[bar]);
+		}
 	}
 	mutex_unlock(&idev->lock);
 }

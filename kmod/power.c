@@ -19,7 +19,7 @@
 
 static int sleep_refused(struct iopmem_device *idev)
 {
-	char users[128];
+	char users[IOPMEM_REASON_LEN];
 	int bar;
 
 	for (bar = 0; bar < IOPMEM_BARS; bar++) {
@@ -27,6 +27,10 @@ static int sleep_refused(struct iopmem_device *idev)
 
 		if (!idev->regions[bar])
 			continue;
+		if (iopmem_dmabufs_idle(idev->regions[bar], users)) {
+			dev_err(&idev->regions[bar]->dev, "the machine may not sleep: %s\n", users);
+			return -EBUSY;
+		}
 		list_for_each_entry(ns, &idev->regions[bar]->namespaces, entry) {
 			if (!READ_ONCE(ns->openers) && !iopmem_busy_pages(ns) &&
 			    !iopmem_p2pdma_busy(ns))

@@ -15,21 +15,31 @@
 static dev_t region_devt;
 static DEFINE_IDA(region_ida);
 
+/* Between two namespaces, what is not lent as a dma-buf. */
+static void count_gap(const struct iopmem_region *region, u64 start, u64 end, u64 *available,
+		      u64 *extent)
+{
+	u64 until = end;
+
+	for (; iopmem_region_unlent(region, &start, &until); start = until, until = end) {
+		*available += until - start;
+		*extent = max(*extent, until - start);
+	}
+}
+
 /* Free space changed: keep what sysfs shows. Under idev->lock. */
 void iopmem_region_update_free(struct iopmem_region *region)
 {
-	u64 end = region->label_size, available = 0, extent = 0, gap;
+	u64 end = region->label_size, available = 0, extent = 0;
 	struct iopmem_namespace *ns;
 
 	list_for_each_entry(ns, &region->namespaces, entry) {
-		gap = ns->offset - end;
-		available += gap;
-		extent = max(extent, gap);
+		count_gap(region, end, ns->offset, &available, &extent);
 		end = ns->offset + ns->size;
 	}
-	gap = region->size - end;
-	WRITE_ONCE(region->available, available + gap);
-	WRITE_ONCE(region->extent, max(extent, gap));
+	count_gap(region, end, region->size, &available, &extent);
+	WRITE_ONCE(region->available, available);
+	WRITE_ONCE(region->extent, extent);
 }
 
 /* 0 if namespaces can come and go now. Under idev->lock. */
@@ -254,6 +264,20 @@ static const struct iopmem_call region_calls[] = {
 		.reason = offsetof(struct iopmem_error_injection, reason),
 		.run = region_inject_error,
 	},
+	{
+		.cmd = IOPMEM_IOC_EXPORT_DMABUF,
+		.known = sizeof(struct iopmem_export),
+		.first = IOPMEM_EXPORT_SIZE_VER0,
+		.reason = offsetof(struct iopmem_export, reason),
+		.run = iopmem_export_dmabuf,
+	},
+	{
+		.cmd = IOPMEM_IOC_JUDGE_CLIENT,
+		.known = sizeof(struct iopmem_client),
+		.first = IOPMEM_CLIENT_SIZE_VER0,
+		.reason = offsetof(struct iopmem_client, reason),
+		.run = iopmem_judge_client,
+	},
 };
 
 static long region_ioctl(struct file *file, unsigned int cmd, unsigned long value)
@@ -296,6 +320,8 @@ struct iopmem_region *iopmem_region_create(struct iopmem_device *idev, int bar, 
 	region->start = pci_resource_start(pdev, bar);
 	region->size = pci_resource_len(pdev, bar);
 	INIT_LIST_HEAD(&region->namespaces);
+	INIT_LIST_HEAD(&region->loans);
+	spin_lock_init(&region->loans_lock);
 	iopmem_region_update_free(region);
 
 	region->index = ida_alloc_max(&region_ida, IOPMEM_MAX_REGIONS - 1, GFP_KERNEL);
@@ -367,6 +393,7 @@ void iopmem_region_destroy(struct iopmem_region *region)
 		iopmem_namespace_close_doors(ns, true, NULL);
 	list_for_each_entry_safe(ns, next, &region->namespaces, entry)
 		iopmem_namespace_teardown(ns, NULL, 0);
+	iopmem_dmabufs_revoke(region, NULL);
 	mutex_unlock(&idev->lock);
 
 	cdev_device_del(&region->cdev, &region->dev);

@@ -245,6 +245,7 @@ static void wait_until_idle(struct iopmem_namespace *ns, struct iopmem_revocatio
 void iopmem_revoke(struct iopmem_namespace *ns, struct iopmem_revocation *rev)
 {
 	INIT_LIST_HEAD(&rev->supers);
+	iopmem_dmabufs_revoke(ns->region, ns);
 	if (ns->inode) {
 		iopmem_devdax_zap(ns, 0, ns->size);
 		wait_until_idle(ns, rev);

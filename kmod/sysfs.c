@@ -73,6 +73,12 @@ static ssize_t modes_show(struct device *dev, struct device_attribute *attr, cha
 }
 static DEVICE_ATTR_RO(modes);
 
+static ssize_t lent_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return iopmem_dmabufs_show(to_iopmem_region(dev), buf);
+}
+static DEVICE_ATTR_RO(lent);
+
 static struct attribute *region_attrs[] = {
 	&region_attr_bar.attr,
 	&region_attr_size.attr,
@@ -88,6 +94,7 @@ static struct attribute *region_attrs[] = {
 	&region_attr_resets.attr,
 	&region_attr_numa_node.attr,
 	&dev_attr_modes.attr,
+	&dev_attr_lent.attr,
 	NULL,
 };
 ATTRIBUTE_GROUPS(region);

@@ -81,6 +81,24 @@ struct CreateTests {
         #expect(error?.message == "no space is left in iopmem0")
     }
 
+    @Test("space that is lent as a dma-buf is left out, with the rest of its units")
+    func lent() throws {
+        let host = try boundHost()
+        let directory = try #require(host.root.realPath("/sys/class/iopmem/iopmem0"))
+        // A page of the third unit, and two units at the end.
+        try host.tree.write("4198400+4096 264241152+4194304\n", to: "\(directory)/lent")
+        let first = try #require(try operation(host).create(request(.bytes(8 << 20))))
+        #expect(first.offset == 6 << 20)
+        let rest = try #require(try operation(host).create(request(.max)))
+        #expect(rest.offset == 14 << 20 && rest.size == 238 << 20)
+        let last = try #require(try operation(host).create(request(.max)))
+        #expect(last.offset == 0 && last.size == 4 << 20)
+        for strange in ["", "x", "1+", "18446744073709551615+4096", "0+18446744073709551615"] {
+            try host.tree.write(strange, to: "\(directory)/lent")
+            _ = try? operation(host).create(request(.bytes(2 << 20)))
+        }
+    }
+
     @Test("a name that is taken is refused before anything is done")
     func nameTaken() throws {
         let host = try boundHost()

@@ -6,7 +6,7 @@ import VMLab
 /// From a camera to a disk, by way of the card's memory and nothing else. The camera is the kernel's
 /// own emulation (vivid), which draws its frames itself; a drive stores them from where they are.
 ///
-///     vivid ── USERPTR ──► card0   64 MiB ── O_DIRECT ──► nvme0
+///     vivid ── USERPTR, DMABUF ──► card0   64 MiB ── O_DIRECT ──► nvme0
 @Suite("Camera")
 struct CameraTests {
     static let topology = Topology(
@@ -25,32 +25,37 @@ struct CameraTests {
             try await machine.guest.run(
                 "modprobe vivid n_devs=1 node_types=0x1 && udevadm settle && test -c /dev/video0")
             let namespace = try await machine.create(on: "card0", "--mode devdax --size 64M")
-            try await machine.step("the camera writes to the BAR, the drive reads from it") {
-                let trace = try await machine.transfer(
-                    "iopmem-guest camera /dev/video0 \(namespace.path) /dev/nvme0n1 \(Self.frames)"
-                        + " >/run/captured")
-                let captured = try await machine.guest.run("cat /run/captured").output
-                #expect(captured == "\(Self.frames) frames of \(640 * 360 * 2) bytes")
-                #expect(trace.bytesWritten == Self.length)
-                #expect(trace.bytes(in: bar) == Self.length)
-                #expect(trace.bytes(outside: bar) == 0)
-                let onCard = try Storage.bytes(
-                    of: machine.storage.card("card0"), offset: namespace.offset, count: Self.length)
-                let onDrive = try Storage.bytes(
-                    of: machine.storage.drive("nvme0"), offset: 0, count: Self.length)
-                #expect(onCard == onDrive)
-                // Different pictures: vivid has a clock in them.
-                let pictures = (0..<Self.frames).map {
-                    onCard[($0 << 20)..<($0 << 20) + 640 * 360 * 2]
+            for kind in ["userptr", "dmabuf"] {
+                try await machine.step(
+                    "the camera writes to the BAR (\(kind)), the drive reads from it"
+                ) {
+                    let trace = try await machine.transfer(
+                        "iopmem-guest camera \(kind) /dev/video0 \(namespace.path) /dev/nvme0n1 \(Self.frames)"
+                            + " >/run/captured")
+                    let captured = try await machine.guest.run("cat /run/captured").output
+                    #expect(captured == "\(Self.frames) frames of \(640 * 360 * 2) bytes")
+                    #expect(trace.bytesWritten == Self.length)
+                    #expect(trace.bytes(in: bar) == Self.length)
+                    #expect(trace.bytes(outside: bar) == 0)
+                    let onCard = try Storage.bytes(
+                        of: machine.storage.card("card0"), offset: namespace.offset,
+                        count: Self.length)
+                    let onDrive = try Storage.bytes(
+                        of: machine.storage.drive("nvme0"), offset: 0, count: Self.length)
+                    #expect(onCard == onDrive)
+                    // Different pictures: vivid has a clock in them.
+                    let pictures = (0..<Self.frames).map {
+                        onCard[($0 << 20)..<($0 << 20) + 640 * 360 * 2]
+                    }
+                    #expect(Set(pictures).count > 1)
                 }
-                #expect(Set(pictures).count > 1)
             }
             try await machine.step("memory that a file system may move is refused") {
                 let files = try await machine.create(on: "card0", "--size 32M --force")
                 try await machine.guest.run(FileSystem.ext4.mount(files.path, at: "/run/files"))
                 try await machine.guest.run("fallocate -l 8M /run/files/frames")
                 let said = try await machine.guest.run(
-                    "iopmem-guest camera /dev/video0 /run/files/frames /dev/nvme0n1 1"
+                    "iopmem-guest camera userptr /dev/video0 /run/files/frames /dev/nvme0n1 1"
                 ).output
                 #expect(said == "EOPNOTSUPP")
                 try await machine.guest.run("umount /run/files")

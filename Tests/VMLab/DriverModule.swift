@@ -99,7 +99,7 @@ struct DriverModule {
         let script = """
             cp -al "$2/boot" "$2/lib" "$1/"
             mkdir -p "$1/lib/modules/$3/updates"
-            cp "$1/build/iopmem.ko" "$1/lib/modules/$3/updates/"
+            cp "$1"/build/*.ko "$1/lib/modules/$3/updates/"
             rm -rf "$1/build"
             rm -f "$1/lib/modules/$3"/modules.*.bin "$1/lib/modules/$3"/modules.dep
             rm -f "$1/lib/modules/$3"/modules.alias "$1/lib/modules/$3"/modules.symbols

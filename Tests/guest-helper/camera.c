@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-// iopmem-guest camera VIDEO MEMORY DRIVE FRAMES
-//     Captures frames by V4L2 USERPTR straight into a mapping of MEMORY, one
-//     each MiB, and stores each from there on DRIVE, at the same offset, by
-//     O_DIRECT. Prints "FRAMES frames of N bytes", or the name of the errno with
-//     which the camera refused the memory.
+// iopmem-guest camera userptr|dmabuf VIDEO MEMORY DRIVE FRAMES
+//     Captures frames straight into MEMORY, one each MiB, and stores each from
+//     there on DRIVE, at the same offset, by O_DIRECT. The camera is given
+//     pointers into a mapping (V4L2 USERPTR), or dma-bufs of a devdax node.
+//     Prints "FRAMES frames of N bytes", or the name of the errno with which the
+//     camera refused the memory.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -15,12 +16,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../../kmod/include/uapi/linux/iopmem.h"
 #include "guest.h"
 
 #define SLOT	(1UL << 20)
 
 static int video;
+static int node;
 static char *memory;
+static enum v4l2_memory kind;
 static size_t frame;
 
 static int set_up(unsigned int frames)
@@ -28,7 +32,7 @@ static int set_up(unsigned int frames)
 	struct v4l2_format format = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
 	struct v4l2_requestbuffers request = { .count = frames,
 					       .type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
-					       .memory = V4L2_MEMORY_USERPTR };
+					       .memory = kind };
 
 	if (ioctl(video, VIDIOC_G_FMT, &format))
 		return fail("VIDIOC_G_FMT");
@@ -47,23 +51,38 @@ static int set_up(unsigned int frames)
 	return 0;
 }
 
+// Where the camera shall put a frame; 0, or -1 with errno.
+static int describe_slot(struct v4l2_buffer *buffer, unsigned int i)
+{
+	struct iopmem_mapping_export slot = { .size = sizeof(slot), .offset = i * SLOT,
+					      .length = SLOT };
+
+	buffer->length = frame;
+	buffer->m.userptr = (unsigned long)(memory + i * SLOT);
+	if (kind == V4L2_MEMORY_USERPTR)
+		return 0;
+	if (ioctl(node, IOPMEM_IOC_EXPORT_MAPPING, &slot))
+		return -1;
+	buffer->length = SLOT;
+	buffer->m.fd = slot.fd;
+	return 0;
+}
+
 // 0; 1 after a message; -1 when the camera does not take the memory, with errno.
 static int capture(unsigned int frames)
 {
 	int type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
 
 	for (unsigned int i = 0; i < frames; i++) {
-		struct v4l2_buffer buffer = { .type = type, .memory = V4L2_MEMORY_USERPTR,
-					      .index = i, .length = frame,
-					      .m.userptr = (unsigned long)(memory + i * SLOT) };
+		struct v4l2_buffer buffer = { .type = type, .memory = kind, .index = i };
 
-		if (ioctl(video, VIDIOC_QBUF, &buffer))
+		if (describe_slot(&buffer, i) || ioctl(video, VIDIOC_QBUF, &buffer))
 			return -1;
 	}
 	if (ioctl(video, VIDIOC_STREAMON, &type))
 		return fail("VIDIOC_STREAMON");
 	for (unsigned int i = 0; i < frames; i++) {
-		struct v4l2_buffer buffer = { .type = type, .memory = V4L2_MEMORY_USERPTR };
+		struct v4l2_buffer buffer = { .type = type, .memory = kind };
 
 		if (ioctl(video, VIDIOC_DQBUF, &buffer))
 			return fail("VIDIOC_DQBUF");
@@ -80,13 +99,18 @@ int camera_command(int argc, char **argv)
 	unsigned int frames;
 	int drive, status;
 
-	if (argc != 4)
+	if (argc != 5)
 		return 64;
+	kind = strcmp(argv[0], "dmabuf") ? V4L2_MEMORY_USERPTR : V4L2_MEMORY_DMABUF;
+	argv++;
 	frames = strtoul(argv[3], NULL, 0);
 	video = open(argv[0], O_RDWR | O_CLOEXEC);
 	drive = open(argv[2], O_WRONLY | O_DIRECT | O_CLOEXEC);
 	if (video < 0 || drive < 0)
 		return fail("open");
+	node = open(argv[1], O_RDWR | O_CLOEXEC);
+	if (node < 0)
+		return fail(argv[1]);
 	memory = map_shared(argv[1], frames * SLOT, 0);
 	if (!memory)
 		return 1;

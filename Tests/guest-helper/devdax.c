@@ -6,7 +6,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,34 +22,6 @@
 
 #define MIB	(1024UL * 1024)
 #define PAGE	4096UL
-
-static int failures;
-static sigjmp_buf landing;
-
-static void expect(int truth, const char *what)
-{
-	printf("%s %s", truth ? "ok" : "failed", what);
-	if (!truth)
-		printf(" (errno %s)", errno ? strerrorname_np(errno) : "0");
-	puts("");
-	failures += !truth;
-	errno = 0;
-}
-
-static void land(int signal)
-{
-	siglongjmp(landing, signal);
-}
-
-// The signal that a store gets, or 0.
-static int store(volatile char *at, char value)
-{
-	int signal = sigsetjmp(landing, 1);
-
-	if (!signal)
-		*at = value;
-	return signal;
-}
 
 static char *map(int node, size_t length, size_t offset, int flags)
 {
@@ -283,8 +254,7 @@ int devdax_command(int argc, char **argv)
 	node = open(argv[0], O_RDWR | O_CLOEXEC);
 	if (node < 0)
 		return fail(argv[0]);
-	signal(SIGBUS, land);
-	signal(SIGSEGV, land);
+	catch_faults();
 	info = describe(node);
 	expect(info.length >= 16 * MIB && info.align == PAGE &&
 	       (info.huge_align == 2 * MIB || info.huge_align == PAGE),
@@ -303,5 +273,5 @@ int devdax_command(int argc, char **argv)
 	descriptors(node, all, info.length);
 	munmap(all, info.length);
 	lifetime(node, info.length);
-	return failures ? 1 : 0;
+	return expectations_failed();
 }

@@ -11,6 +11,14 @@ int fail(const char *what);
 /* A file or node, mapped for reading and writing; NULL after a message. */
 char *map_shared(const char *path, size_t length, off_t offset);
 
+/* Prints "ok WHAT", or "failed WHAT (errno ...)", which decides what the other one returns. */
+void expect(int truth, const char *what);
+int expectations_failed(void);
+
+/* The signal that a store gets, or 0; after catch_faults(). */
+void catch_faults(void);
+int store(volatile char *at, char value);
+
 /* Each returns an exit status and gets what follows its name. */
 int sync_command(int argc, char **argv);
 int records_command(int argc, char **argv);
@@ -24,5 +32,8 @@ int devdax_command(int argc, char **argv);
 int p2pmem_command(int argc, char **argv);
 int camera_command(int argc, char **argv);
 int tcp_command(int argc, char **argv);
+int dmabuf_command(int argc, char **argv);
+int importer_command(int argc, char **argv);
+int judge_command(int argc, char **argv);
 
 #endif

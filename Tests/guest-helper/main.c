@@ -256,6 +256,12 @@ int main(int argc, char **argv)
 		return camera_command(argc - 2, argv + 2);
 	if (argc >= 2 && !strncmp(argv[1], "p2pmem", 6))
 		return p2pmem_command(argc - 1, argv + 1);
+	if (argc >= 2 && !strcmp(argv[1], "dmabuf"))
+		return dmabuf_command(argc - 2, argv + 2);
+	if (argc >= 2 && !strcmp(argv[1], "importer"))
+		return importer_command(argc - 2, argv + 2);
+	if (argc >= 2 && !strcmp(argv[1], "judge"))
+		return judge_command(argc - 2, argv + 2);
 	fprintf(stderr, "iopmem-guest: wrong arguments\n");
 	return 64;
 }

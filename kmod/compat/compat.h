@@ -11,6 +11,8 @@
 #include <linux/blkdev.h>
 #include <linux/dax.h>
 #include <linux/device.h>
+#include <linux/dma-buf.h>
+#include <linux/fs.h>
 #include <linux/huge_mm.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
@@ -307,5 +309,26 @@ static inline vm_fault_t iopmem_insert_pmd(struct vm_fault *vmf, unsigned long p
 #else
 #define IOPMEM_P2PDMA_USER_MEMORY	0
 #endif
+
+/* The name of a symbol namespace: a string, or an identifier that is made one. */
+#ifdef IOPMEM_HAVE_import_ns_identifier
+#define IOPMEM_IMPORT_DMA_BUF	MODULE_IMPORT_NS(DMA_BUF)
+#else
+#define IOPMEM_IMPORT_DMA_BUF	MODULE_IMPORT_NS("DMA_BUF")
+#endif
+
+#ifndef IOPMEM_HAVE_dma_buf_invalidate
+#define dma_buf_invalidate_mappings(dmabuf)	dma_buf_move_notify(dmabuf)
+#endif
+
+/* A reference to a file that may be on its way out; false if it is. Its struct must stay. */
+static inline bool iopmem_get_file(struct file **file)
+{
+#ifdef IOPMEM_HAVE_get_file_active
+	return get_file_active(file);
+#else
+	return get_file_rcu(*file);
+#endif
+}
 
 #endif /* _IOPMEM_COMPAT_H */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-/// The parts of a region that neither labels nor a namespace have.
+/// The parts of a region that neither labels, nor a namespace, nor a dma-buf have.
 struct FreeSpace {
     /// In ascending order, none empty.
     let extents: [Range<UInt64>]
@@ -8,7 +8,14 @@ struct FreeSpace {
     /// - Parameter kept: Further parts that are not free; they may overlap
     ///   namespaces.
     init(of region: Region, namespaces: [Namespace], keeping kept: [Range<UInt64>] = []) {
-        let taken = namespaces.map(\.range) + kept + [0..<region.labelSize]
+        // A dma-buf has pages, and a namespace larger units.
+        let unit = max(region.align, 1)
+        let lent = region.lent.map { range in
+            let end = min(range.upperBound, region.size)
+            let start = min(range.lowerBound, end) / unit * unit
+            return start..<max(start, min((end + unit - 1) / unit * unit, region.size))
+        }
+        let taken = namespaces.map(\.range) + kept + lent + [0..<region.labelSize]
         var extents: [Range<UInt64>] = []
         var start: UInt64 = 0
         for range in taken.sorted(by: { $0.lowerBound < $1.lowerBound }) {

@@ -71,6 +71,7 @@ public struct Inventory: Sendable, Equatable {
                 size: try object.number("size"),
                 availableSize: try object.number("available_size"),
                 labelSize: object.optionalText("label_size").flatMap { UInt64($0) } ?? 0,
+                lent: lent(object.optionalText("lent") ?? ""),
                 maxAvailableExtent: try object.number("max_available_extent"),
                 physicalAddress: try object.number("physical_address"),
                 align: try object.number("align"),
@@ -82,6 +83,16 @@ public struct Inventory: Sendable, Equatable {
                 modes: object.optionalText("modes").map { words in
                     words.split(separator: " ").map { Namespace.Mode(rawValue: String($0)) }
                 })
+        }
+    }
+
+    /// Words of the form OFFSET+LENGTH.
+    private static func lent(_ text: String) -> [Range<UInt64>] {
+        text.split(separator: " ").compactMap { word in
+            let numbers = word.split(separator: "+").compactMap { UInt64($0) }
+            guard numbers.count == 2 else { return nil }
+            let (end, overflows) = numbers[0].addingReportingOverflow(numbers[1])
+            return overflows ? nil : numbers[0]..<end
         }
     }
 

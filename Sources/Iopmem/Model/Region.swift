@@ -15,6 +15,8 @@ public struct Region: Sendable, Equatable {
     /// Bytes at its start that belong to labels; 0 if none do, or if nobody has
     /// looked since the device was bound.
     public var labelSize: UInt64
+    /// Free space that programs have as dma-bufs: no namespace can be made there.
+    public var lent: [Range<UInt64>] = []
     /// The largest namespace that can be made now, in bytes.
     public var maxAvailableExtent: UInt64
     /// The CPU address of its first byte.

@@ -402,6 +402,97 @@ struct iopmem_error_injection {
 #define IOPMEM_ERROR_INJECTION_SIZE_VER0	240
 #define IOPMEM_IOC_INJECT_ERROR	_IO(IOPMEM_IOC_MAGIC, 0x20)
 
+/*
+ * Importers too that have not declared that they do without struct pages
+ * (dma_buf_attach() without allow_peer2peer): they get DMA addresses alone.
+ */
+#define IOPMEM_EXPORT_F_ANY_IMPORTER	(1U << 0)
+
+/**
+ * struct iopmem_export - IOPMEM_IOC_EXPORT_DMABUF, on a region
+ * @size:	[in]  sizeof(struct iopmem_export)
+ * @flags:	[in]  IOPMEM_EXPORT_F_*
+ * @id:		[in]  the namespace's number; 0: space that belongs to none
+ * @fd:		[out] a dma-buf, close-on-exec
+ * @uuid:	[in]  must be the namespace's; all zeros with an @id of 0
+ * @offset:	[in]  from the start of the namespace, or of the region; a multiple
+ *		of the page size
+ * @length:	[in]  a multiple of the page size, not 0
+ * @reason:	[out] why not
+ *
+ * A dma-buf of the bytes themselves, for importers that do DMA to them, map
+ * them into the kernel (vmap) or into a program (mmap, cached as devdax's). An
+ * importer is refused when it attaches if it is no PCI function, or cannot reach
+ * the device; the kernel's log says why. DMA_BUF_IOCTL_SYNC with
+ * DMA_BUF_SYNC_END after writing flushes the device.
+ *
+ * While the dma-buf is open, its namespace is held as by an open node. Free space
+ * is claimed, and no namespace can be created there. When the namespace or the
+ * device is taken away, importers are told to let go (invalidate_mappings,
+ * move_notify on older kernels) and mappings answer with SIGBUS; an importer that
+ * cannot be told is waited for.
+ *
+ * Errors: EINVAL; E2BIG; EFAULT; ENOENT no such number; ESTALE it has another
+ * UUID; ERANGE outside the namespace or region; EBUSY the range is no free
+ * space, or the function is being reset; EOPNOTSUPP a kernel without dma-bufs,
+ * or a namespace of IOPMEM_MODE_P2PDMA, whose memory others allocate; ENOMEM;
+ * EMFILE; ENODEV the region is gone; EINTR a signal came first.
+ */
+struct iopmem_export {
+	__u32 size;
+	__u32 flags;
+	__u32 id;
+	__s32 fd;
+	__u8  uuid[IOPMEM_UUID_LEN];
+	__u64 offset;
+	__u64 length;
+	__u8  reason[IOPMEM_REASON_LEN];
+};
+
+#define IOPMEM_EXPORT_SIZE_VER0	240
+#define IOPMEM_IOC_EXPORT_DMABUF	_IO(IOPMEM_IOC_MAGIC, 0x14)
+
+/* What a client's DMA to a region needs. */
+#define IOPMEM_ROUTE_NONE		0	/* it cannot get there */
+#define IOPMEM_ROUTE_BUS_ADDRESS	1	/* below one bridge: the bus address */
+#define IOPMEM_ROUTE_HOST_BRIDGE	2	/* by the root complex: a DMA mapping */
+
+/**
+ * struct iopmem_client - IOPMEM_IOC_JUDGE_CLIENT, on a region
+ * @size:	[in]  sizeof(struct iopmem_client)
+ * @flags:	[in]  must be 0
+ * @domain:	[in]  PCI segment of the client
+ * @bus:	[in]
+ * @devfn:	[in]  (device << 3) | function
+ * @reserved:	[in]  must be 0
+ * @verdict:	[out] IOPMEM_ROUTE_*
+ * @distance:	[out] hops between the two, as pci_p2pdma_distance() counts them
+ * @kernel_distance: [out] what that says itself, negative if it refuses;
+ *		-EOPNOTSUPP on kernels without CONFIG_PCI_P2PDMA
+ * @reserved1:	[out] 0
+ * @reason:	[out] why it cannot get there, empty if it can; or why the call
+ *		failed
+ *
+ * Errors: EINVAL; E2BIG; EFAULT; ENODEV no such function, or the region is gone;
+ * EINTR a signal came first.
+ */
+struct iopmem_client {
+	__u32 size;
+	__u32 flags;
+	__u32 domain;
+	__u8  bus;
+	__u8  devfn;
+	__u16 reserved;
+	__u32 verdict;
+	__u32 distance;
+	__s32 kernel_distance;
+	__u32 reserved1;
+	__u8  reason[IOPMEM_REASON_LEN];
+};
+
+#define IOPMEM_CLIENT_SIZE_VER0	224
+#define IOPMEM_IOC_JUDGE_CLIENT	_IO(IOPMEM_IOC_MAGIC, 0x15)
+
 /* How a mapping of a devdax namespace is cached. */
 #define IOPMEM_CACHE_WC	1	/* write-combining: the default */
 #define IOPMEM_CACHE_UC	2	/* uncached */
@@ -487,6 +578,66 @@ struct iopmem_mapping_flush {
 #define IOPMEM_MAPPING_FLUSH_SIZE_VER0	200
 #define IOPMEM_IOC_FLUSH_MAPPING	_IO(IOPMEM_IOC_MAGIC, 0x32)
 
+/**
+ * struct iopmem_mapping_export - IOPMEM_IOC_EXPORT_MAPPING, on a devdax node
+ * @size:	[in]  sizeof(struct iopmem_mapping_export)
+ * @flags:	[in]  IOPMEM_EXPORT_F_*
+ * @offset:	[in]  from the start of the namespace; a multiple of the page size
+ * @length:	[in]  a multiple of the page size, not 0
+ * @fd:		[out] a dma-buf, close-on-exec
+ * @reserved:	[in]  must be 0
+ * @reason:	[out] why not
+ *
+ * As IOPMEM_IOC_EXPORT_DMABUF, for whoever could map the same bytes: the node
+ * must be open for writing.
+ *
+ * Errors: as there; and EACCES the node is open for reading alone.
+ */
+struct iopmem_mapping_export {
+	__u32 size;
+	__u32 flags;
+	__u64 offset;
+	__u64 length;
+	__s32 fd;
+	__u32 reserved;
+	__u8  reason[IOPMEM_REASON_LEN];
+};
+
+#define IOPMEM_MAPPING_EXPORT_SIZE_VER0	224
+#define IOPMEM_IOC_EXPORT_MAPPING	_IO(IOPMEM_IOC_MAGIC, 0x33)
+
+/**
+ * struct iopmem_pointer_export - IOPMEM_IOC_EXPORT_POINTER, on a devdax node
+ * @size:	[in]  sizeof(struct iopmem_pointer_export)
+ * @flags:	[in]  IOPMEM_EXPORT_F_*
+ * @address:	[in]  in a mapping of this node's namespace, of the caller
+ * @length:	[in]  bytes from there, not 0
+ * @offset:	[out] where in the dma-buf @address is
+ * @fd:		[out] a dma-buf of the pages that the range touches, close-on-exec
+ * @reserved:	[in]  must be 0
+ * @reason:	[out] why not
+ *
+ * The way back from a pointer: programs that were given an address, and not the
+ * offset in a node, get what an importer takes. The mapping must be one that may
+ * be written.
+ *
+ * Errors: as IOPMEM_IOC_EXPORT_MAPPING; and EFAULT the range is not, or not all
+ * of it, in mappings of this namespace that follow each other.
+ */
+struct iopmem_pointer_export {
+	__u32 size;
+	__u32 flags;
+	__u64 address;
+	__u64 length;
+	__u64 offset;
+	__s32 fd;
+	__u32 reserved;
+	__u8  reason[IOPMEM_REASON_LEN];
+};
+
+#define IOPMEM_POINTER_EXPORT_SIZE_VER0	232
+#define IOPMEM_IOC_EXPORT_POINTER	_IO(IOPMEM_IOC_MAGIC, 0x34)
+
 /*
  * sysfs, /sys/class/iopmem/
  *
@@ -494,6 +645,8 @@ struct iopmem_mapping_flush {
  *   bar size available_size max_available_extent physical_address align
  *   media                 volatile | persistent
  *   label_size            bytes at its start that belong to labels, 0 if none
+ *   lent                  free space that is exported as dma-bufs: words of the
+ *                         form OFFSET+LENGTH
  *   prefetchable          0 | 1
  *   cache_platform        wb | wt | wc | uc- | uc: what the platform alone
  *                         (the MTRRs) would make of a cached mapping
