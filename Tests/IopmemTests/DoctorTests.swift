@@ -81,6 +81,39 @@ struct DoctorTests {
         #expect(try status("udev_shares", host) == .ok)
     }
 
+    @Test("what may hold a namespace for long is told, mode by mode")
+    func pins() throws {
+        let host = try SimulatedHost()
+        try host.bindToIopmem("0000:00:10.0")
+        #expect(try status("long_term_pins", host) == nil)
+        let address = try #require(PCIAddress("0000:00:10.0"))
+        for (mode, words) in [
+            (Namespace.Mode.fsdax, "EOPNOTSUPP"), (.devdax, "may hold it"), (.raw, "no pages"),
+        ] {
+            let made = try #require(
+                try Operation(on: host, telling: RecordingListener()).create(
+                    CreateRequest(device: address, size: .bytes(2 << 20), mode: mode)))
+            let check = try #require(
+                try Doctor(host).examine([]).first {
+                    $0.id == "long_term_pins" && $0.subject == made.dev
+                })
+            #expect(check.status == .ok && check.finding.contains(words), "\(check)")
+            #expect((check.remedy == nil) == (mode == .devdax))
+        }
+    }
+
+    @Test("a client from outside is not trusted, where an IOMMU could keep it in")
+    func untrusted() throws {
+        let host = try SimulatedHost(.mounted)
+        #expect(try status("untrusted", host) == nil)
+        try host.tree.write("fixed", to: "\(Self.drive)/removable")
+        #expect(try status("untrusted", host) == .ok)
+        try host.tree.write("removable", to: "\(Self.drive)/removable")
+        #expect(try status("untrusted", host) == .ok)
+        try host.tree.write("DMA-FQ", to: "\(Self.drive)/iommu_group/type")
+        #expect(try status("untrusted", host) == .warning)
+    }
+
     @Test("a driver of another ABI is a problem")
     func abi() throws {
         let host = try SimulatedHost(.mounted)

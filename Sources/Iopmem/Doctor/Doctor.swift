@@ -39,6 +39,7 @@ public struct Doctor {
             let region = inventory.regions.first { $0.dev == namespace.region }
             return region.flatMap { userCache(namespace, in: $0) }
         }
+        checks += wanted.map { pins(of: $0) }
         checks.append(bounceBuffers())
         checks += try PeerCheckup(topology: Topology(list, root: root))
             .examine(devices.filter(\.isBound))
@@ -183,6 +184,36 @@ public struct Doctor {
                 + " device wrote there",
             remedy: "have the firmware place the BAR in an uncached range: turn off \"Above 4G"
                 + " decoding\", or update it; then see /proc/mtrr")
+    }
+
+    /// What devices can hold of a namespace for long, which is a matter of its pages. Nothing is wrong
+    /// with either; but programs only see an errno.
+    private func pins(of namespace: Namespace) -> Check {
+        let subject = namespace.dev
+        switch namespace.mode {
+        case .devdax:
+            return Check(
+                "long_term_pins", .ok, subject,
+                "RDMA memory regions, io_uring's registered buffers and V4L2 USERPTR may hold it")
+        case .fsdax:
+            return Check(
+                "long_term_pins", .ok, subject,
+                "O_DIRECT reaches its files; RDMA memory regions, io_uring's registered buffers and"
+                    + " V4L2 USERPTR are refused (EOPNOTSUPP), because a file system may move a"
+                    + " file's blocks",
+                remedy: "for those: iopmemctl create --device \(namespace.device) --mode devdax")
+        case .p2pdma:
+            return Check(
+                "long_term_pins", .ok, subject,
+                "O_DIRECT to drivers that know p2pdma; what holds memory for long is refused",
+                remedy: "for those: iopmemctl create --device \(namespace.device) --mode devdax")
+        default:
+            // Of mode raw, or of one that a newer driver has.
+            return Check(
+                "long_term_pins", .ok, subject,
+                "it has no pages for O_DIRECT or RDMA: devices reach it by dma-bufs alone",
+                remedy: "for devices: iopmemctl create --device \(namespace.device) --mode devdax")
+        }
     }
 
     /// Since 7.0 the kernel maps pages of fsdax as write-back, whatever was reserved, and it is the

@@ -13,6 +13,7 @@ struct PeerCheckup {
         for address in topology.clients {
             let client = try topology.tree.device(at: address)
             checks.append(mastering(client))
+            checks += [trust(client)].compactMap { $0 }
             checks += providers.compactMap { reach(client, $0) }
             for provider in providers {
                 checks.append(
@@ -30,6 +31,27 @@ struct PeerCheckup {
                 "bus_master", .warning, subject,
                 "it may not do DMA (command register, bit 2): it sleeps, or its driver gave up",
                 remedy: "see what the kernel said: dmesg | grep \(client.address)")
+    }
+
+    /// What is plugged in from outside must not see what lies in the same page as its buffer: what is
+    /// no whole page is copied (drivers/iommu/dma-iommu.c, dev_use_swiotlb()). The kernel trusts it as
+    /// little as it is removable (drivers/pci/probe.c, set_pcie_untrusted()).
+    private func trust(_ client: Device) -> Check? {
+        guard let isExternal = client.isExternal else { return nil }
+        let subject = "\(client.address) (\(client.driver ?? "no driver"))"
+        guard isExternal, client.iommu == .translated else {
+            return Check(
+                "untrusted", .ok, subject,
+                isExternal
+                    ? "behind an external port, and no IOMMU stands between"
+                    : "built in: the kernel trusts it")
+        }
+        return Check(
+            "untrusted", .warning, subject,
+            "behind an external port: the kernel does not trust it, and copies what is no whole page"
+                + " through RAM",
+            remedy: "let it transfer whole pages of 4 KiB at such addresses, or put it into a slot"
+                + " inside the machine")
     }
 
     /// An address that is too wide for the client is no error for pages of fsdax and devdax: the

@@ -27,6 +27,9 @@ public struct Device: Sendable, Equatable {
     public var isBusMaster: Bool
     /// How many bits of an address its DMA can have, by its driver; nil where the kernel does not say.
     public var dmaMaskBits: Int?
+    /// Whether it is behind a port that is open to the outside, such as Thunderbolt; nil if the
+    /// platform does not say.
+    public var isExternal: Bool?
     /// Whether Access Control Services make it send up what could have gone to a peer; nil where
     /// only root may see it.
     public var redirectsPeers: Bool?

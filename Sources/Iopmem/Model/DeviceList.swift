@@ -51,6 +51,8 @@ extension Device {
             isRootPort: function.isRootPort, decodesMemory: function.decodesMemory,
             isBusMaster: function.isBusMaster,
             dmaMaskBits: root.optionalText("\(directory)/dma_mask_bits").flatMap { Int($0) },
+            isExternal: ["removable": true, "fixed": false][
+                root.optionalText("\(directory)/removable") ?? ""],
             redirectsPeers: function.redirectsPeers,
             serial: function.serial, link: PCILink(of: directory, root: root),
             iommuGroup: root.linkName("\(directory)/iommu_group").flatMap { Int($0) },
