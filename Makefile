@@ -18,7 +18,7 @@ release := swift build -c release --static-swift-stdlib --scratch-path .build-re
 products := .build-release/release
 
 .DEFAULT_GOAL := help
-.PHONY: man deb help demo shell test test-debug fuzz soak bench tour gallery build lab module modules fmt check install uninstall \
+.PHONY: man deb help demo shell test test-debug fuzz soak bench tour gallery table build lab module modules fmt check install uninstall \
 	install-module clean bootstrap
 
 help: ## Say what there is to make
@@ -57,6 +57,12 @@ gallery: bootstrap build ## Damage data in every way, record what verify says, w
 
 tour: bootstrap lab ## Record a person's tour of an installed system, write docs/tour.md
 	@$(products)/iopmem-lab tour --output docs
+
+table: bootstrap lab ## Run the scenarios that the README's table names, and make the table from their results
+	@swift build --quiet --build-tests
+	@swift test --skip-build --event-stream-output-path $(cache)/events.json --event-stream-version 0 \
+		--filter "ScenarioTests\.($$($(products)/iopmem-lab proof --names))"; \
+		$(products)/iopmem-lab proof --record $(cache)/events.json
 
 build: ## Build iopmemctl
 	@echo 'build: iopmemctl' >&2

@@ -11,6 +11,6 @@ struct IopmemLab: AsyncParsableCommand {
         abstract: "Virtual machines with simulated PCIe memory cards.",
         subcommands: [
             Demo.self, Shell.self, Run.self, Tour.self, Prepare.self, Soak.self, Bench.self,
-            Kernels.self, Inspect.self,
+            Kernels.self, Inspect.self, ProofCommand.self,
         ])
 }
