@@ -178,18 +178,18 @@ static bool by_bus_address(const struct dma_buf_attachment *attach)
 	return (unsigned long)attach->priv == IOPMEM_ROUTE_BUS_ADDRESS;
 }
 
-static dma_addr_t map_piece(struct iopmem_loan *loan, struct dma_buf_attachment *attach,
-			    u64 done, size_t n, enum dma_data_direction direction)
+/* 0; -EIO the importer's device cannot reach it. */
+static int map_piece(struct iopmem_loan *loan, struct dma_buf_attachment *attach, u64 done,
+		     size_t n, enum dma_data_direction direction, dma_addr_t *address)
 {
 	struct iopmem_region *region = loan->region;
-	dma_addr_t address;
 
-	if (!by_bus_address(attach))
-		return dma_map_resource(attach->dev, loan_start(loan) + done, n, direction, 0);
-	address = pci_bus_address(region->idev->pdev, region->bar) + loan->offset + done;
-	if (address + n - 1 > dma_get_mask(attach->dev))
-		return DMA_MAPPING_ERROR;
-	return address;
+	if (!by_bus_address(attach)) {
+		*address = dma_map_resource(attach->dev, loan_start(loan) + done, n, direction, 0);
+		return dma_mapping_error(attach->dev, *address) ? -EIO : 0;
+	}
+	*address = pci_bus_address(region->idev->pdev, region->bar) + loan->offset + done;
+	return *address + n - 1 > dma_get_mask(attach->dev) ? -EIO : 0;
 }
 
 /* The first @n entries of a table. */
@@ -230,12 +230,11 @@ static struct sg_table *make_table(struct iopmem_loan *loan, struct dma_buf_atta
 		goto out_table;
 	for_each_sgtable_dma_sg(table, sg, i) {
 		size_t n = min_t(u64, most, loan->size - done);
-		dma_addr_t address = map_piece(loan, attach, done, n, direction);
+		dma_addr_t address;
 
-		if (address == DMA_MAPPING_ERROR) {
-			error = -EIO;
+		error = map_piece(loan, attach, done, n, direction, &address);
+		if (error)
 			goto out_pieces;
-		}
 		sg_set_page(sg, NULL, n, 0);
 		sg_dma_address(sg) = address;
 		sg_dma_len(sg) = n;

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+
+import Testing
+import VMLab
+
+/// Programs that are killed while devices work on the card's memory for them: what they held is given
+/// back, and nothing else happens.
+@Suite("Killed clients")
+struct KilledClientTests {
+    static let topology = Topology(
+        .switch(
+            "sw0", .card("card0", megabytes: 128), .nvme("nvme0"),
+            .device("edu0", model: "edu,dma_mask=0xffffffffffffffff")),
+        .linked("net0", "net1"))
+
+    /// A program that reaches the namespace's memory for as long as it is let.
+    private struct Client {
+        let name: String
+        /// What is killed.
+        let program: String
+        /// What begins it, in the background.
+        let start: String
+        /// What is true once it works.
+        let works: String
+    }
+
+    @Test("what a killed program held is given back", arguments: Kernel.supported)
+    func killed(on kernel: Kernel) async throws {
+        try await scenario(Self.topology, on: kernel, preparation: try .importer()) { machine in
+            let guest = machine.guest
+            try await setUp(machine)
+            for client in clients(on: kernel) {
+                try await machine.step("killed: \(client.name)") {
+                    let namespace = try await machine.create(
+                        on: "card0", "--mode devdax --size 96M --name rings")
+                    #expect(namespace.path == "/dev/iopdax0n1")
+                    let words = "/dev/\(namespace.region) 1 \(namespace.uuid)"
+                    try await guest.run(
+                        """
+                        cd /run
+                        \(client.start.replacing("REGION", with: words))
+                        until \(client.works); do sleep 0.1; done
+                        sleep 0.3
+                        pgrep -x \(client.program) >/dev/null
+                        pkill -KILL -x \(client.program)
+                        while pgrep -x \(client.program) >/dev/null; do sleep 0.1; done
+                        """, within: 120)
+                    // A device may have a moment's work left.
+                    try await guest.run(
+                        "until iopmemctl destroy rings --yes; do sleep 0.5; done", within: 60)
+                }
+            }
+            try await guest.run("rmmod iopmem-importer && rmmod iopmem")
+        }
+    }
+
+    private func setUp(_ machine: Machine) async throws {
+        try await machine.guest.run(
+            """
+            modprobe iopmem && modprobe iopmem-importer
+            modprobe rdma_rxe
+            ip link add dummy0 type dummy
+            ip address add 10.7.0.1/24 dev dummy0 && ip link set dummy0 up
+            rdma link add rxe0 type rxe netdev dummy0
+            modprobe e1000e && udevadm settle
+            name() { basename $(dirname $(grep -l $1 /sys/class/net/*/address)); }
+            near=$(name 52:54:00:10:00:00)
+            far=$(name 52:54:00:10:00:01)
+            ip netns add far
+            ip link set $far netns far
+            ip address add 10.9.0.1/24 dev $near && ip link set $near up
+            ip -n far address add 10.9.0.2/24 dev $far && ip -n far link set $far up
+            """)
+    }
+
+    private func clients(on kernel: Kernel) -> [Client] {
+        let node = "/dev/iopdax0n1"
+        // 6.1 registers no memory of a file (io_uring/rsrc.c).
+        let engines =
+            ["psync", "libaio", "io_uring"]
+            + (kernel.series == "6.1" ? [] : ["io_uring --fixedbufs=1"])
+        var clients = engines.map { engine in
+            Client(
+                name: "fio by \(engine)", program: "fio",
+                start: """
+                    setsid fio --name=peer --filename=/dev/nvme0n1 --rw=randrw --bs=64k --size=16M \
+                    --direct=1 --ioengine=\(engine) --iodepth=8 --iomem=mmapshared:\(node) \
+                    --time_based --runtime=100 --thread --status-interval=1 >fio.out 2>&1 &
+                    """,
+                works: "grep -q 'io=[1-9]' fio.out")
+        }
+        clients.append(
+            Client(
+                name: "ib_write_bw", program: "ib_write_bw",
+                start: """
+                    setsid ib_write_bw -d rxe0 -s 65536 -D 60 --mmap=\(node) >server.out 2>&1 &
+                    until [ -n "$(ss -Hltn 'sport = 18515')" ]; do sleep 0.1; done
+                    setsid ib_write_bw -d rxe0 -s 65536 -D 60 --mmap=\(node) 10.7.0.1 >client.out 2>&1 &
+                    """,
+                works: "grep -q 'remote address' client.out"))
+        clients.append(
+            Client(
+                name: "a sender of MSG_ZEROCOPY", program: "iopmem-guest",
+                start: """
+                    setsid ip netns exec far iopmem-guest tcp-receive \(node) 50331648 50331648 \
+                    >received 2>&1 &
+                    until grep -q listening received; do sleep 0.1; done
+                    setsid iopmem-guest tcp-send \(node) 0 50331648 10.9.0.2 >sent 2>&1 &
+                    """,
+                works: "pgrep -f 'tcp-send' >/dev/null"))
+        clients.append(
+            Client(
+                name: "an importer of a dma-buf", program: "iopmem-guest",
+                start:
+                    "setsid iopmem-guest importer old REGION 0 8388608 any hold >hold.out 2>&1 &",
+                works: "grep -q copied hold.out"))
+        // The debug kernel has no vivid, which needs frame buffers.
+        guard !kernel.looksForBugs else { return clients }
+        for kind in ["userptr", "dmabuf"] {
+            clients.append(
+                Client(
+                    name: "a camera by \(kind)", program: "iopmem-guest",
+                    start: """
+                        modprobe vivid n_devs=1 node_types=0x1 && udevadm settle
+                        setsid iopmem-guest camera \(kind) /dev/video0 \(node) /dev/nvme0n1 30 \
+                        >frames.out 2>&1 &
+                        """,
+                    works: "pgrep -x iopmem-guest >/dev/null"))
+        }
+        return clients
+    }
+}
