@@ -139,6 +139,25 @@ int iopmem_afford_pages(struct iopmem_namespace *ns, char *reason)
 	return 0;
 }
 
+/*
+ * The kernel marks pages of devices as reserved, and VFIO takes reserved pages for
+ * memory that nobody counts: it pins them, and never gives them back
+ * (is_invalid_reserved_pfn() in drivers/vfio/vfio_iommu_type1.c). Then neither the
+ * namespace could be destroyed nor the device removed. These are counted like
+ * others, so the mark goes; by hand, because the pages within a large one have it
+ * too, for which there is no function.
+ */
+static void unmark_reserved(const struct iopmem_namespace *ns)
+{
+	unsigned long pfn = PHYS_PFN(iopmem_namespace_start(ns)), i;
+
+	for (i = 0; i < iopmem_namespace_pages(ns); i++) {
+		clear_bit(PG_reserved, (unsigned long *)&pfn_to_page(pfn + i)->flags);
+		if (!(i % SZ_64K))
+			cond_resched();
+	}
+}
+
 static int map_pages(struct iopmem_namespace *ns, char *reason)
 {
 	phys_addr_t start = iopmem_namespace_start(ns);
@@ -164,6 +183,8 @@ static int map_pages(struct iopmem_namespace *ns, char *reason)
 				     &start, ns->size, base);
 	ns->base = base;
 	ns->mapped = true;
+	if (ns->mode == IOPMEM_MODE_DEVDAX)
+		unmark_reserved(ns);
 	return 0;
 }
 

@@ -19,10 +19,13 @@ struct DMABufTests {
         static let edu = Topology.Node.device(
             "edu0", model: "edu,dma_mask=0xffffffffffffffff")
 
+        /// Where a device gets the memory's own addresses by a DMA mapping.
+        static let beyondReach = "behind two root ports of a Zen"
+
         static let all = [
             Place("below one switch", Topology(.switch("sw0", card, edu)), "bus_addr"),
             Place(
-                "behind two root ports of a Zen",
+                beyondReach,
                 Topology(.rootPort("rp0", card), .rootPort("rp1", edu)).onProcessor("EPYC"),
                 "through_host_bridge"),
             Place(
@@ -115,6 +118,13 @@ struct DMABufTests {
                 try await guest.run("dmesg | grep 'has not declared allow_peer2pee[r]'")
             }
             try await guest.run("rmmod iopmem-importer")
+            guard place.testDescription == Place.beyondReach else { return }
+            try await machine.step("nothing is copied for a device that does not reach so far") {
+                try await guest.run("modprobe iopmem-importer mask=28")
+                let said = try await guest.run("iopmem-guest importer obedient \(words)").output
+                #expect(said == "refused EIO")
+                try await guest.run("rmmod iopmem-importer")
+            }
         }
     }
 

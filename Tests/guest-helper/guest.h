@@ -35,5 +35,6 @@ int tcp_command(int argc, char **argv);
 int dmabuf_command(int argc, char **argv);
 int importer_command(int argc, char **argv);
 int judge_command(int argc, char **argv);
+int vfio_command(int argc, char **argv);
 
 #endif

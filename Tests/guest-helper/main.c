@@ -262,6 +262,8 @@ int main(int argc, char **argv)
 		return importer_command(argc - 2, argv + 2);
 	if (argc >= 2 && !strcmp(argv[1], "judge"))
 		return judge_command(argc - 2, argv + 2);
+	if (argc >= 2 && !strcmp(argv[1], "vfio"))
+		return vfio_command(argc - 2, argv + 2);
 	fprintf(stderr, "iopmem-guest: wrong arguments\n");
 	return 64;
 }
