@@ -60,7 +60,9 @@ public enum ProofTable {
         Row("get_user_pages: O_DIRECT", "`fsdax`, `devdax`", shownBy: "DevdaxTests.clients"),
         Row("get_user_pages: RDMA memory regions", "`devdax`", shownBy: "DevdaxTests.clients"),
         Row("get_user_pages: MSG_ZEROCOPY", "`devdax`", shownBy: "NetworkTests.sockets"),
-        Row("VFIO: hypervisors, drivers in programs", "`devdax`", shownBy: "VFIOTests.passedThrough"),
+        Row(
+            "VFIO: hypervisors, drivers in programs", "`devdax`", shownBy: "VFIOTests.passedThrough"
+        ),
         Row("dma-buf as DRM drivers do it", "dma-buf", shownBy: "DMABufTests.removal"),
         Row("storage → accelerator", "`fsdax`, `devdax`", shownBy: "MainJobTests.direct"),
         Row("accelerator → accelerator", "`fsdax`", shownBy: "StackedTests.stacked"),
