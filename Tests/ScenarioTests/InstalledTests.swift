@@ -81,6 +81,13 @@ struct InstalledTests {
                     """)
                 return try #require(made.namespaces.first)
             }
+            try await machine.step("and one for other machines") {
+                try await guest.run(
+                    """
+                    iopmemctl create --device \(card) --size 32M --mode raw --name lent --persist
+                    iopmemctl share lent
+                    """)
+            }
             try await machine.step("what was done is in the journal") {
                 let journal = try await guest.run("journalctl -t iopmemctl -o json").output
                 #expect(journal.contains("created \(files.dev)"))
@@ -102,7 +109,7 @@ struct InstalledTests {
                     dpkg --install /packages/iopmem-tools_*.deb
                     seq 100000 | cmp - /srv/files/numbers
                     """, within: 400)
-                #expect(try await machine.list().namespaces.count == 2)
+                #expect(try await machine.list().namespaces.count == 3)
             }
             // A guest takes many minutes to compile it, so not everywhere.
             if Setting.number("IOPMEM_ALL_DEBIANS") == 1 {
@@ -113,7 +120,7 @@ struct InstalledTests {
                         dkms status iopmem | grep "$(uname -r).*installed"
                         seq 100000 | cmp - /srv/files/numbers
                         """, within: 3600)
-                    #expect(try await machine.list().namespaces.count == 2)
+                    #expect(try await machine.list().namespaces.count == 3)
                 }
             }
             try await machine.step("the card is unplugged, and plugged in again") {
@@ -121,6 +128,7 @@ struct InstalledTests {
                 try await machine.qmp.unplug("card0")
                 try await machine.plug(card: "card0", into: "slot0")
                 try await isThere(files, machine)
+                try await isShared(machine)
             }
             // The power goes without a farewell.
             try await guest.run("sync")
@@ -136,6 +144,16 @@ struct InstalledTests {
             test /dev/disk/by-id/iopmem-\(files.uuid) -ef /dev/iopmem/by-name/files
             systemctl start srv-files.mount
             seq 100000 | cmp - /srv/files/numbers
+            """, within: 200)
+    }
+
+    /// Nobody has called iopmemctl share; and what is exported is really the namespace that came.
+    private func isShared(_ machine: Machine) async throws {
+        try await machine.guest.run(
+            """
+            openers() { cat $(dirname $(grep -lx lent /sys/class/iopmem/*/name))/openers; }
+            until [ "$(openers)" = 1 ]; do sleep 0.5; done
+            iopmemctl share | grep '127.0.0.1.*4420'
             """, within: 200)
     }
 
@@ -155,6 +173,15 @@ struct InstalledTests {
                     test -b /dev/iopmem/by-name/buffer
                     """)
                 #expect(try await machine.list().namespaces.contains { $0.uuid == files.uuid })
+            }
+            try await machine.step("what other machines use is exported again") {
+                try await isShared(machine)
+                try await guest.run(
+                    """
+                    systemctl --failed --quiet | (! grep iopmem)
+                    iopmemctl unshare lent
+                    test -z "$(ls /etc/iopmem/shares)"
+                    """)
             }
             try await machine.step("no driver of the initramfs was faster") {
                 let probed = try await guest.run(

@@ -111,7 +111,9 @@ enum TourPlan {
         .rootPort("slot0", reserve: 256, child: .card("card0", megabytes: 128)))
 
     /// The machine is booted anew before each.
-    static let boots: [[Chapter]] = [[look, make, prove, replug], [reboot, mistakes, remove]]
+    static let boots: [[Chapter]] = [
+        [look, make, prove, replug, lend], [reboot, mistakes, remove],
+    ]
 
     private static let look = Chapter(
         title: "What is there",
@@ -173,13 +175,26 @@ enum TourPlan {
             .type("journalctl --no-pager -o cat -t iopmemctl"),
         ])
 
+    private static let lend = Chapter(
+        title: "For other machines",
+        text: """
+            `share` exports a namespace by the kernel's NVMe target, over TCP, and writes that down. Who
+            else may connect has to be said; without a word it is this machine alone.
+            """,
+        steps: [
+            .type("iopmemctl create --device CARD --size 16M --mode raw --name lent --persist"),
+            .type("iopmemctl share lent"),
+            .type("iopmemctl destroy lent --yes", 4),
+        ])
+
     private static let reboot = Chapter(
         title: "After a reboot",
-        text: "Nobody has typed anything yet: it is there, and mounted.",
+        text: "Nobody has typed anything yet: it is there, and mounted; and what was lent is lent.",
         steps: [
             .type("findmnt /srv/scratch"),
             .type("seq 100000 | cmp - /srv/scratch/numbers && echo the same"),
             .type("iopmemctl list"),
+            .type("iopmemctl share"),
         ])
 
     private static let mistakes = Chapter(
@@ -206,6 +221,8 @@ enum TourPlan {
         title: "Away with it",
         text: "What is destroyed does not come back, and the card is free for its own driver.",
         steps: [
+            .type("iopmemctl unshare lent"),
+            .type("iopmemctl destroy lent --yes"),
             .type("umount /srv/scratch"),
             .type("iopmemctl destroy scratch --yes", 1),
             .type("iopmemctl destroy scratch --yes --force"),
