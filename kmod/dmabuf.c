@@ -100,7 +100,7 @@ static int refuse_importer(struct iopmem_loan *loan, struct dma_buf_attachment *
 	return -EOPNOTSUPP;
 }
 
-/* An importer that can be told to let go of the memory, or that waits for nothing. */
+/* May it have the memory: by what it says of itself, and by the topology? */
 static int judge_importer(struct iopmem_loan *loan, struct dma_buf_attachment *attach)
 {
 	struct pci_dev *provider = loan->region->idev->pdev, *client;
@@ -347,7 +347,6 @@ static vm_fault_t loan_fault(struct vm_fault *vmf)
 		if (wait_event_killable(idev->resumed, !READ_ONCE(idev->paused)))
 			return VM_FAULT_SIGBUS;
 	}
-	/* A mapping can be made longer by mremap(2). */
 	if (loan->revoked || offset >= loan->size)
 		goto out;
 	if (loan->ns && iopmem_media_bad(loan->ns, loan->offset - loan->ns->offset + offset,
@@ -580,12 +579,14 @@ out_loan:
 	return error;
 }
 
-/* Nobody new, and whoever can be told is told. The caller keeps the dma-buf. */
-static void revoke_loan(struct iopmem_loan *loan)
+/* Nobody new, and whoever can be told is told, once. The caller keeps the dma-buf. */
+static void tell_users(struct iopmem_loan *loan)
 {
 	struct dma_buf *dmabuf = loan->dmabuf;
 	struct address_space *mapping = dmabuf->file->f_mapping;
 
+	if (loan->revoked)
+		return;
 	spin_lock(&loan->lock);
 	WRITE_ONCE(loan->revoked, true);
 	spin_unlock(&loan->lock);
@@ -634,6 +635,27 @@ static void wait_until_returned(struct iopmem_loan *loan)
 	spin_unlock(&loan->lock);
 }
 
+/* One whose file is on its way out waits for our lock, and has no users. */
+static bool keep_dmabuf(struct iopmem_loan *loan)
+{
+	struct file *file = loan->dmabuf->file;
+
+	return iopmem_get_file(&file);
+}
+
+/* All users of what a region has lent learn that it goes. Waits for nobody. */
+void iopmem_dmabufs_tell(struct iopmem_region *region)
+{
+	struct iopmem_loan *loan;
+
+	list_for_each_entry(loan, &region->loans, entry) {
+		if (!keep_dmabuf(loan))
+			continue;
+		tell_users(loan);
+		dma_buf_put(loan->dmabuf);
+	}
+}
+
 /**
  * iopmem_dmabufs_revoke - take back what was lent
  * @region:	of which; under idev->lock
@@ -647,13 +669,10 @@ void iopmem_dmabufs_revoke(struct iopmem_region *region, struct iopmem_namespace
 	struct iopmem_loan *loan, *next;
 
 	list_for_each_entry_safe(loan, next, &region->loans, entry) {
-		struct file *file = loan->dmabuf->file;
-
 		if (loan->ns != ns)
 			continue;
-		/* One whose file is on its way out waits for our lock, and has no users. */
-		if (iopmem_get_file(&file)) {
-			revoke_loan(loan);
+		if (keep_dmabuf(loan)) {
+			tell_users(loan);
 			wait_until_returned(loan);
 			forget(loan);
 			dma_buf_put(loan->dmabuf);
@@ -663,20 +682,21 @@ void iopmem_dmabufs_revoke(struct iopmem_region *region, struct iopmem_namespace
 	}
 }
 
-/* Mappings of programs go; their faults wait until the device is awake again. Under idev->lock. */
+/* Mappings of programs go; their faults wait until the device is awake again. */
 void iopmem_dmabufs_pause(struct iopmem_region *region)
 {
 	struct iopmem_loan *loan;
 
 	list_for_each_entry(loan, &region->loans, entry) {
-		struct file *file = loan->dmabuf->file;
+		struct address_space *mapping;
 
-		if (!iopmem_get_file(&file))
+		if (!keep_dmabuf(loan))
 			continue;
-		filemap_invalidate_lock(file->f_mapping);
-		unmap_mapping_range(file->f_mapping, 0, 0, 1);
-		filemap_invalidate_unlock(file->f_mapping);
-		fput(file);
+		mapping = loan->dmabuf->file->f_mapping;
+		filemap_invalidate_lock(mapping);
+		unmap_mapping_range(mapping, 0, 0, 1);
+		filemap_invalidate_unlock(mapping);
+		dma_buf_put(loan->dmabuf);
 	}
 }
 
@@ -695,7 +715,7 @@ ssize_t iopmem_dmabufs_show(struct iopmem_region *region, char *buffer)
 	return n + sysfs_emit_at(buffer, n, "\n");
 }
 
-/* 0, or -EBUSY: free space is lent. Under idev->lock. */
+/* 0, or -EBUSY: free space is lent. */
 int iopmem_dmabufs_idle(struct iopmem_region *region, char *reason)
 {
 	struct iopmem_loan *loan;

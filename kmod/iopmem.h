@@ -363,6 +363,7 @@ int iopmem_p2pdma_add(struct iopmem_namespace *ns, bool publish, char *reason);
 bool iopmem_p2pdma_busy(const struct iopmem_namespace *ns);
 
 /* dmabuf.c; all but show under idev->lock */
+void iopmem_dmabufs_tell(struct iopmem_region *region);
 void iopmem_dmabufs_revoke(struct iopmem_region *region, struct iopmem_namespace *ns);
 void iopmem_dmabufs_pause(struct iopmem_region *region);
 ssize_t iopmem_dmabufs_show(struct iopmem_region *region, char *buffer);

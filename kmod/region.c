@@ -391,6 +391,7 @@ void iopmem_region_destroy(struct iopmem_region *region)
 	/* All users learn of it before the first of them is waited for. */
 	list_for_each_entry(ns, &region->namespaces, entry)
 		iopmem_namespace_close_doors(ns, true, NULL);
+	iopmem_dmabufs_tell(region);
 	list_for_each_entry_safe(ns, next, &region->namespaces, entry)
 		iopmem_namespace_teardown(ns, NULL, 0);
 	iopmem_dmabufs_revoke(region, NULL);
