@@ -171,14 +171,7 @@ struct DevdaxTests {
     /// Memory regions on the mapping: registered, written, read and sent from by another process,
     /// through software RDMA.
     private func rdma(_ namespace: Namespace, _ machine: Machine) async throws {
-        try await machine.guest.run(
-            """
-            modprobe rdma_rxe
-            ip link add dummy0 type dummy
-            ip address add 10.7.0.1/24 dev dummy0
-            ip link set dummy0 up
-            rdma link add rxe0 type rxe netdev dummy0
-            """)
+        try await machine.startSoftwareRDMA()
         for (program, from, to) in [
             ("ib_write_bw", "/run/file", namespace.path),
             ("ib_read_bw", namespace.path, "/run/file"),

@@ -28,7 +28,9 @@ struct KilledClientTests {
     func killed(on kernel: Kernel) async throws {
         try await scenario(Self.topology, on: kernel, preparation: try .importer()) { machine in
             let guest = machine.guest
-            try await setUp(machine)
+            try await guest.run("modprobe iopmem && modprobe iopmem-importer")
+            try await machine.startSoftwareRDMA()
+            try await machine.wireNetworkCards()
             for client in clients(on: kernel) {
                 try await machine.step("killed: \(client.name)") {
                     let namespace = try await machine.create(
@@ -52,25 +54,6 @@ struct KilledClientTests {
             }
             try await guest.run("rmmod iopmem-importer && rmmod iopmem")
         }
-    }
-
-    private func setUp(_ machine: Machine) async throws {
-        try await machine.guest.run(
-            """
-            modprobe iopmem && modprobe iopmem-importer
-            modprobe rdma_rxe
-            ip link add dummy0 type dummy
-            ip address add 10.7.0.1/24 dev dummy0 && ip link set dummy0 up
-            rdma link add rxe0 type rxe netdev dummy0
-            modprobe e1000e && udevadm settle
-            name() { basename $(dirname $(grep -l $1 /sys/class/net/*/address)); }
-            near=$(name 52:54:00:10:00:00)
-            far=$(name 52:54:00:10:00:01)
-            ip netns add far
-            ip link set $far netns far
-            ip address add 10.9.0.1/24 dev $near && ip link set $near up
-            ip -n far address add 10.9.0.2/24 dev $far && ip -n far link set $far up
-            """)
     }
 
     private func clients(on kernel: Kernel) -> [Client] {

@@ -22,18 +22,8 @@ struct NetworkTests {
         try await scenario(Self.topology, on: kernel) { machine in
             let guest = machine.guest
             let namespace = try await machine.create(on: "card0", "--mode devdax --size max")
-            try await guest.run(
-                """
-                modprobe e1000e && udevadm settle
-                name() { basename $(dirname $(grep -l $1 /sys/class/net/*/address)); }
-                near=$(name 52:54:00:10:00:00)
-                far=$(name 52:54:00:10:00:01)
-                ip netns add far
-                ip link set $far netns far
-                ip address add 10.9.0.1/24 dev $near && ip link set $near up
-                ip -n far address add 10.9.0.2/24 dev $far && ip -n far link set $far up
-                head -c \(Self.length) /dev/urandom >\(namespace.path)
-                """)
+            try await machine.wireNetworkCards()
+            try await guest.run("head -c \(Self.length) /dev/urandom >\(namespace.path)")
             let second = 32 << 20
             let sent = try await machine.step("sent and received") {
                 try await guest.run(

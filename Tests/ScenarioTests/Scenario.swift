@@ -105,6 +105,34 @@ extension Machine {
         ).output
     }
 
+    /// Puts the second of two linked network cards into a network namespace, `far`: 10.9.0.1 here,
+    /// 10.9.0.2 there.
+    func wireNetworkCards() async throws {
+        try await guest.run(
+            """
+            modprobe e1000e && udevadm settle
+            name() { basename $(dirname $(grep -l $1 /sys/class/net/*/address)); }
+            near=$(name 52:54:00:10:00:00)
+            far=$(name 52:54:00:10:00:01)
+            ip netns add far
+            ip link set $far netns far
+            ip address add 10.9.0.1/24 dev $near && ip link set $near up
+            ip -n far address add 10.9.0.2/24 dev $far && ip -n far link set $far up
+            """)
+    }
+
+    /// Software RDMA, `rxe0`, at 10.7.0.1.
+    func startSoftwareRDMA() async throws {
+        try await guest.run(
+            """
+            modprobe rdma_rxe
+            ip link add dummy0 type dummy
+            ip address add 10.7.0.1/24 dev dummy0
+            ip link set dummy0 up
+            rdma link add rxe0 type rxe netdev dummy0
+            """)
+    }
+
     /// What there is.
     func list() async throws -> Listing {
         try await guest.run("iopmemctl list -o json").json()
