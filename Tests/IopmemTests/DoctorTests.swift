@@ -73,12 +73,9 @@ struct DoctorTests {
         try host.tree.write("[share]\n", to: path)
         #expect(try status("config", host) == .problem)
         #expect(try status("share_unit", host) == .problem)
-        #expect(try status("udev_shares", host) == .problem)
         #expect(try status("restore_unit", host) == nil)
-        try host.tree.write("", to: "/etc/udev/rules.d/60-iopmem.rules")
         try host.tree.write("", to: "/usr/lib/systemd/system/iopmem-share@.service")
         #expect(try status("share_unit", host) == .ok)
-        #expect(try status("udev_shares", host) == .ok)
     }
 
     @Test("what may hold a namespace for long is told, mode by mode")

@@ -20,14 +20,11 @@ struct ConfigurationCheckup {
             ]
         }
         if review.files.contains(where: \.isShare) {
-            checks += [
-                installed(
-                    "udev_shares", "60-iopmem.rules", below: "udev/rules.d",
-                    "no namespace is exported when it appears", then: "udevadm control --reload"),
+            // What starts it is in 60-iopmem.rules, which is asked for in any case.
+            checks.append(
                 installed(
                     "share_unit", "iopmem-share@.service", below: "systemd/system",
-                    "no namespace is exported when it appears", then: "systemctl daemon-reload"),
-            ]
+                    "no namespace is exported when it appears", then: "systemctl daemon-reload"))
         }
         return checks
     }
