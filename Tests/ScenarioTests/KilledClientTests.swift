@@ -76,9 +76,9 @@ struct KilledClientTests {
             Client(
                 name: "ib_write_bw", program: "ib_write_bw",
                 start: """
-                    setsid ib_write_bw -d rxe0 -s 65536 -D 60 --mmap=\(node) >server.out 2>&1 &
+                    setsid ib_write_bw -d rxe0 -s 65536 -n 20000 --mmap=\(node) >server.out 2>&1 &
                     until [ -n "$(ss -Hltn 'sport = 18515')" ]; do sleep 0.1; done
-                    setsid ib_write_bw -d rxe0 -s 65536 -D 60 --mmap=\(node) 10.7.0.1 >client.out 2>&1 &
+                    setsid stdbuf -oL ib_write_bw -d rxe0 -s 65536 -n 20000 --mmap=\(node) 10.7.0.1 >client.out 2>&1 &
                     """,
                 works: "grep -q 'remote address' client.out"))
         clients.append(
@@ -88,6 +88,8 @@ struct KilledClientTests {
                     setsid ip netns exec far iopmem-guest tcp-receive \(node) 50331648 50331648 \
                     >received 2>&1 &
                     until grep -q listening received; do sleep 0.1; done
+                    # Nobody takes it: what is sent stays where it is.
+                    pkill -STOP -x iopmem-guest
                     setsid iopmem-guest tcp-send \(node) 0 50331648 10.9.0.2 >sent 2>&1 &
                     """,
                 works: "pgrep -f 'tcp-send' >/dev/null"))

@@ -41,20 +41,23 @@ public enum ProofTable {
         Row("ZONE_DEVICE for I/O memory", "`fsdax`, `devdax`", shownBy: "DevdaxTests.clients"),
         Row("RDMA by dma-buf", "dma-buf") { _ in
             .impossible(
-                "the software RDMA of these kernels (rdma_rxe, siw) registers no dma-bufs, and"
-                    + " adapters that do cannot be emulated; RDMA by pointer is below")
+                "The software RDMA of these kernels (rdma_rxe, siw) registers no dma-bufs, and"
+                    + " adapters that do cannot be emulated. RDMA by pointer is a row of its own")
         },
         Row("iopmem: a block device with DAX", "`fsdax`", shownBy: "MainJobTests.direct"),
         Row("HMM", "none") { _ in
             .impossible(
-                "its pages are for memory that the CPU cannot address (DEVICE_PRIVATE) or that a"
+                "HMM's pages are for memory that the CPU cannot address (DEVICE_PRIVATE) or that a"
                     + " cache-coherent bus connects (DEVICE_COHERENT); a PCIe BAR is neither")
         },
         Row("pointer → dma-buf", "`IOPMEM_IOC_EXPORT_POINTER`", shownBy: "DMABufTests.ranges"),
         Row("p2pdma", "`p2pdma`") { kernel in
             // Debian's configurations; the debug kernel is configured by the lab.
             ["6.1", "6.12"].contains(kernel.series)
-                ? .refused("CONFIG_PCI_P2PDMA is not set", shownBy: "P2PDMATests.missing")
+                ? .refused(
+                    "CONFIG_PCI_P2PDMA is not set in Debian's configuration; `create` says so, and what"
+                        + " to use instead",
+                    shownBy: "P2PDMATests.missing")
                 : .shown(by: "P2PDMATests.verdicts")
         },
         Row("get_user_pages: O_DIRECT", "`fsdax`, `devdax`", shownBy: "DevdaxTests.clients"),
@@ -115,23 +118,33 @@ public enum ProofTable {
             "| what was asked for | by \(columns)|",
             "|---|---\(kernels.map { _ in "|---" }.joined())|",
         ]
+        // Reasons are long and the same for several kernels: they stand below.
+        var reasons: [String] = []
         for row in rows {
-            let cells = kernels.map { kernel in text(of: row.cell(kernel), on: kernel, results) }
+            let cells = kernels.map { kernel in
+                text(of: row.cell(kernel), on: kernel, results, &reasons)
+            }
             lines.append("| \(row.title) | \(row.door) | \(cells.joined(separator: " | ")) |")
         }
-        return lines.joined(separator: "\n") + "\n"
+        let notes = reasons.enumerated().map { "\($0 + 1). \($1)" }
+        return (lines + [""] + notes).joined(separator: "\n") + "\n"
     }
 
-    private static func text(of cell: Cell, on kernel: Kernel, _ results: ScenarioResults) -> String
-    {
+    private static func text(
+        of cell: Cell, on kernel: Kernel, _ results: ScenarioResults, _ reasons: inout [String]
+    ) -> String {
         func link(_ name: String) -> String {
             guard results.passed[name]?.contains(kernel.series) == true else { return "not shown" }
             return "[\(name)](Tests/ScenarioTests/\(name.split(separator: ".")[0]).swift)"
         }
+        func note(_ reason: String) -> String {
+            if !reasons.contains(reason) { reasons.append(reason) }
+            return "no (\((reasons.firstIndex(of: reason) ?? 0) + 1))"
+        }
         switch cell {
         case .shown(let name): return link(name)
-        case .refused(let reason, let name): return "no: \(reason) (\(link(name)))"
-        case .impossible(let reason): return "no: \(reason)"
+        case .refused(let reason, let name): return "\(note(reason)): \(link(name))"
+        case .impossible(let reason): return note(reason)
         }
     }
 }
