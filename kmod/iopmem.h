@@ -12,7 +12,8 @@
  *         dax.c    the pagemap and the dax device
  *         devdax.c the character device, with devdax_map.c and devdax_rw.c
  *         p2pdma.c memory that the kernel's p2pdma code hands out
- *         dmabuf.c memory given out as dma-bufs, with export.c and topology.c
+ *         dmabuf.c memory given out as dma-bufs, with export.c and topology.c;
+ *                  dmabuf.h says which file does what
  *         revoke.c taking the pages back from their users
  *
  * Lock order, outermost first:

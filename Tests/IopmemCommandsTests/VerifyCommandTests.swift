@@ -46,6 +46,20 @@ struct VerifyCommandTests {
         #expect(!fileExists)
     }
 
+    @Test("a job file that is given as the target is not written over")
+    func jobAsTarget() throws {
+        let job = "\(folder.path)/nightly.fio"
+        let text = "[a]\nrw=write\n" + String(repeating: "#\n", count: 40_000)
+        try Data(text.utf8).write(to: URL(filePath: job))
+        let session = try Session(.twoCards)
+        for options in ["", "--size 64K", "--verify-only", "--dry-run"] {
+            session.run("verify \(job) \(options)")
+            #expect(session.status == 64)
+            #expect(session.talk.contains("--job \(job)"), "\(session.talk)")
+        }
+        #expect(try Data(contentsOf: URL(filePath: job)) == Data(text.utf8))
+    }
+
     @Test("the engines that there are stand in the refusal of another one")
     func engines() throws {
         let session = try Session(.twoCards)

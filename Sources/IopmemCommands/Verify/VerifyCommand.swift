@@ -141,6 +141,11 @@ public struct Verify: IopmemCommand {
             try workload.refuse(beside: job)
             return try JobFile.jobs(ofFile: job)
         }
+        if let target, target.hasSuffix(".fio") {
+            throw IopmemError(
+                .usage, "\(target) is named like a job file, and as a target it is written over",
+                remedy: "to run it: --job \(target); data have another name")
+        }
         if let state, workload.verifyOnly {
             try workload.refuse(beside: state, allowing: ["--verify-only"])
         }
