@@ -15,9 +15,7 @@ struct DMABufTests {
         let verdict: String
 
         static let card = Topology.Node.card("card0", megabytes: 64)
-        /// All address bits: by default, QEMU gives it 28.
-        static let edu = Topology.Node.device(
-            "edu0", model: "edu,dma_mask=0xffffffffffffffff")
+        static let edu = Topology.Node.edu("edu0")
 
         /// Where a device gets the memory's own addresses by a DMA mapping.
         static let beyondReach = "behind two root ports of a Zen"
@@ -146,7 +144,7 @@ struct DMABufTests {
     static let pair = Topology(
         .switch(
             "sw0", .card("card0", megabytes: 128),
-            .device("edu0", model: "edu,dma_mask=0xffffffffffffffff")))
+            .edu("edu0")))
 
     @Test(
         "whole pages of namespaces and of free space are lent, and nothing else",
@@ -199,7 +197,7 @@ struct DMABufTests {
     func removal(on kernel: Kernel) async throws {
         let topology = Topology(
             .rootPort("rp0", reserve: 128, child: .card("card0", megabytes: 64)),
-            .rootPort("rp1", .device("edu0", model: "edu,dma_mask=0xffffffffffffffff"))
+            .rootPort("rp1", .edu("edu0"))
         ).onProcessor("EPYC")
         try await scenario(topology, on: kernel, preparation: try .importer()) { machine in
             try await machine.guest.run("modprobe iopmem-importer")

@@ -5,8 +5,9 @@ import VMLab
 
 /// No memory, at each place where some is asked for.
 ///
-///     root complex ─┬─ card0   128 MiB   on which calls fail
-///                   └─ card1    16 MiB   whose namespace keeps page tables alive
+///     root complex ─┬─ sw0 ─┬─ card0   128 MiB   on which calls fail
+///                   │       └─ edu0              imports dma-bufs of it
+///                   └─ card1    16 MiB           whose namespace keeps page tables alive
 ///
 /// Only in the kernel that looks for bugs: the archive's kernels are built without
 /// CONFIG_FAULT_INJECTION, so there nothing can be made to fail.
@@ -17,7 +18,8 @@ import VMLab
         "CONFIG_FAULT_INJECTION is off in the archive's kernels; make test-debug runs it"))
 struct FaultInjectionTests {
     static let topology = Topology(
-        .card("card0", megabytes: 128), .card("card1", megabytes: 16))
+        .switch("sw0", .card("card0", megabytes: 128), .edu("edu0")),
+        .card("card1", megabytes: 16))
 
     @Test(
         "a call whose allocation fails says so and changes nothing",
@@ -28,7 +30,9 @@ struct FaultInjectionTests {
             "kobject_add_internal failed for iopmem", "(error: -12 parent: iopmem", "add_pages+",
             "(error: -12 parent: bdi)", "Call Trace:",
         ]
-        try await scenario(Self.topology, on: kernel, expecting: reports) { machine in
+        try await scenario(
+            Self.topology, on: kernel, expecting: reports, preparation: try .importer()
+        ) { machine in
             let guest = machine.guest
             let card = try await machine.function("card0").address
             // Two places that nobody but the kernel can mend. KASAN forgets that page tables for its
@@ -36,7 +40,8 @@ struct FaultInjectionTests {
             // does not check whether it got some for the memory itself (arch/x86/mm/init_64.c), but
             // needs none beside memory that is mapped already.
             let excluded = try machine.addresses(of: "kasan_add_zero_shadow")
-            try await guest.run("modprobe iopmem && iopmemctl bind \(card)")
+            try await guest.run(
+                "modprobe iopmem && modprobe iopmem-importer && iopmemctl bind \(card)")
             let mapped = try await machine.create(on: "card1", "--size max")
             try await guest.run(
                 """

@@ -10,7 +10,7 @@ struct KilledClientTests {
     static let topology = Topology(
         .switch(
             "sw0", .card("card0", megabytes: 128), .nvme("nvme0"),
-            .device("edu0", model: "edu,dma_mask=0xffffffffffffffff")),
+            .edu("edu0")),
         .linked("net0", "net1"))
 
     /// A program that reaches the namespace's memory for as long as it is let.

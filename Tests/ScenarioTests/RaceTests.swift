@@ -5,12 +5,13 @@ import VMLab
 
 /// Everything at once.
 ///
-///     root complex ─┬─ slot0 ── card0   128 MiB   bound, unbound, reset, removed, used
-///                   └─ nvme0                      does DMA into it meanwhile
+///     root complex ─┬─ sw0 ─┬─ card0   128 MiB   bound, unbound, reset, removed, used
+///                   │       └─ edu0              imports dma-bufs of it
+///                   └─ nvme0                     does DMA into it meanwhile
 @Suite("Races")
 struct RaceTests {
     static let topology = Topology(
-        .rootPort("slot0", reserve: 256, child: .card("card0", megabytes: 128)), .nvme("nvme0"))
+        .switch("sw0", .card("card0", megabytes: 128), .edu("edu0")), .nvme("nvme0"))
 
     /// The processes' choices follow from it. Another one is another test: `IOPMEM_SEED=7`.
     static let seed = Setting.number("IOPMEM_SEED") ?? 1
@@ -21,10 +22,10 @@ struct RaceTests {
     func everything(on kernel: Kernel) async throws {
         // A kernel that looks for bugs is worth minutes; elsewhere this finds what is found at once.
         let seconds = Setting.number("IOPMEM_RACE_SECONDS") ?? (kernel.looksForBugs ? 180 : 20)
-        try await scenario(Self.topology, on: kernel) { machine in
+        try await scenario(Self.topology, on: kernel, preparation: try .importer()) { machine in
             let guest = machine.guest
             let card = try await machine.function("card0").address
-            try await guest.run("modprobe iopmem")
+            try await guest.run("modprobe iopmem && modprobe iopmem-importer")
             try await machine.step("\(seconds) s with seed \(Self.seed)") {
                 let tallies = try await guest.run(
                     "iopmem-guest race \(card) /dev/nvme0n1 \(seconds) \(Self.seed)",
@@ -48,7 +49,7 @@ struct RaceTests {
                     if grep iopmem /proc/iomem; then exit 1; fi
                     if ls -d /dev/iopmem[0-9]* /sys/class/iopmem/iopmem[0-9]* \\
                         /sys/block/iopmem* | grep .; then exit 1; fi
-                    rmmod iopmem
+                    rmmod iopmem-importer iopmem
                     if grep iopmem /proc/devices /proc/misc; then exit 1; fi
                     modprobe iopmem
                     """, within: 1000)

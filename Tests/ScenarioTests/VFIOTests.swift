@@ -12,7 +12,7 @@ import VMLab
 struct VFIOTests {
     static let topology = Topology(
         .rootPort("rp0", .card("card0", megabytes: 128)),
-        .rootPort("rp1", .device("edu0", model: "edu,dma_mask=0xffffffffffffffff"))
+        .rootPort("rp1", .edu("edu0"))
     ).translatingDMA()
 
     /// The debug kernel has no vfio.

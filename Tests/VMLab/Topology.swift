@@ -91,6 +91,12 @@ public struct Topology: Sendable {
         /// Any other device, in QEMU's own words, such as `pci-testdev,membar=64M`.
         case device(String, model: String)
 
+        /// QEMU's device with a DMA engine, which Tests/importer drives, and with all address bits:
+        /// by default it has 28.
+        public static func edu(_ name: String) -> Node {
+            .device(name, model: "edu,dma_mask=0xffffffffffffffff")
+        }
+
         /// A root port with a device behind it.
         public static func rootPort(_ name: String, _ child: Node) -> Node {
             .rootPort(name, reserve: 0, child: child)
