@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-//   iopmem-guest faults BDF
+//   iopmem-guest faults BDF [CALL]
 //       BDF is bound to iopmem, has no namespace, and nobody else uses it. Each
 //       call below is made again and again; the first time its first allocation
 //       fails, then its second, until it makes no more of them. A call that
 //       fails must say ENOMEM, unless the kernel lost that, and leave everything
 //       as it was; the next one without a fault must work. Prints a line for
-//       each call.
+//       each call. With CALL, makes only the one of that name.
 //
 // The kernel counts (Documentation/fault-injection/fault-injection.rst,
 // fail-nth): what this task allocates, in process context.
@@ -114,17 +114,21 @@ static void fail_each(const struct call *call)
 	die("%s allocates without an end", call->name);
 }
 
+static const char *only;
+
 static void fail_all(const struct call *calls)
 {
 	for (; calls->name; calls++)
-		fail_each(calls);
+		if (!only || !strcmp(only, calls->name))
+			fail_each(calls);
 }
 
 int faults_command(int argc, char **argv)
 {
-	if (argc != 1)
+	if (argc < 1 || argc > 2)
 		return 64;
 	faults_bdf = argv[0];
+	only = argv[1];
 	faults_buffer = mmap(NULL, 65536, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	faults = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
