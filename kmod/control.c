@@ -145,6 +145,25 @@ static int bind_outcome(const struct file *owner, struct iopmem_bind_result *arg
 	return error;
 }
 
+/* What p2pdma hands out goes with the binding; until then it is what it was. */
+static void withdraw_all(struct iopmem_device *idev)
+{
+	struct iopmem_namespace *ns;
+	int bar;
+
+	for (bar = 0; bar < IOPMEM_BARS; bar++) {
+		if (!idev->regions[bar])
+			continue;
+		list_for_each_entry(ns, &idev->regions[bar]->namespaces, entry) {
+			if (ns->mode == IOPMEM_MODE_P2PDMA)
+				iopmem_namespace_open_doors(ns);
+			else
+				iopmem_namespace_withdraw(ns);
+		}
+		iopmem_dmabufs_tell(idev->regions[bar], NULL);
+	}
+}
+
 static int close_all_doors(struct iopmem_device *idev, bool revoke, char *reason)
 {
 	struct iopmem_namespace *ns, *undo;
@@ -208,15 +227,13 @@ static int retire_device(const struct file *owner, struct iopmem_device_retire *
 					arg->reason);
 	if (!error) {
 		idev->retired_by = owner;
+		withdraw_all(idev);
 		for (bar = 0; bar < IOPMEM_BARS; bar++) {
 			if (!idev->regions[bar])
 				continue;
 			list_for_each_entry_safe(ns, next, &idev->regions[bar]->namespaces, entry) {
-				/* The unbind takes it away; until then it is what it was. */
-				if (ns->mode == IOPMEM_MODE_P2PDMA) {
-					iopmem_namespace_open_doors(ns);
+				if (ns->mode == IOPMEM_MODE_P2PDMA)
 					continue;
-				}
 				iopmem_namespace_teardown(ns, NULL, 0);
 				arg->destroyed++;
 			}

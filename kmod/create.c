@@ -294,7 +294,10 @@ int iopmem_namespace_create(struct iopmem_region *region, struct iopmem_namespac
 				     "%s has %s of mode p2pdma already, and the kernel keeps one for each device",
 				     pci_name(region->idev->pdev),
 				     dev_name(&region->idev->p2pdma->dev));
+	/* Until it is taken below, what is lent can become less, and nothing more. */
+	mutex_lock(&region->space_lock);
 	before = find_place(region, arg, &error);
+	mutex_unlock(&region->space_lock);
 	if (!before)
 		return error;
 	error = choose_id(region, arg);
@@ -323,8 +326,10 @@ int iopmem_namespace_create(struct iopmem_region *region, struct iopmem_namespac
 	error = add_nodes(ns, arg, arg->reason);
 	if (error)
 		goto out_map;
+	mutex_lock(&region->space_lock);
 	list_add(&ns->entry, before);
 	iopmem_region_update_free(region);
+	mutex_unlock(&region->space_lock);
 	dev_info(&ns->dev, "created: %s, %llu MiB at %llu MiB of BAR %d, UUID %pUb\n",
 		 iopmem_mode_name(ns->mode), ns->size >> 20, ns->offset >> 20, region->bar,
 		 &ns->uuid);

@@ -25,7 +25,7 @@ static u64 price_of_pages(const struct iopmem_namespace *ns)
 {
 	u64 price = iopmem_namespace_pages(ns) * sizeof(struct page);
 
-	if (ns->mode == IOPMEM_MODE_DEVDAX && IS_ENABLED(CONFIG_ARCH_WANT_OPTIMIZE_DAX_VMEMMAP))
+	if (ns->mode == IOPMEM_MODE_DEVDAX && IOPMEM_COMPOUND_PAGES_SHARE)
 		price = (ns->size >> PMD_SHIFT) * 2 * PAGE_SIZE;
 	return price;
 }
@@ -110,6 +110,7 @@ static int iopmem_memory_failure(struct dev_pagemap *pgmap, unsigned long pfn,
 	u64 offset = PFN_PHYS(pfn) - iopmem_namespace_start(ns);
 
 	iopmem_media_mark(ns, offset, PFN_PHYS(nr_pages));
+	iopmem_dmabufs_zap(ns, offset, PFN_PHYS(nr_pages));
 	if (ns->mode == IOPMEM_MODE_DEVDAX) {
 		/* Whoever comes back to it gets SIGBUS with BUS_MCEERR_AR. */
 		if (ns->inode)

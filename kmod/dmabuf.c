@@ -37,39 +37,49 @@ void iopmem_loan_release(struct iopmem_loan *loan)
 	spin_unlock(&loan->lock);
 }
 
-/* Under idev->lock. Gives free space back. */
+static void free_loan(struct kref *ref)
+{
+	struct iopmem_loan *loan = container_of(ref, struct iopmem_loan, ref);
+
+	iput(loan->inode);
+	if (loan->ns)
+		put_device(&loan->ns->dev);
+	put_device(&loan->region->dev);
+	kfree(loan);
+}
+
+/* Under space_lock. Gives free space back. */
 static void forget(struct iopmem_loan *loan)
 {
 	if (list_empty(&loan->entry))
 		return;
-	spin_lock(&loan->region->loans_lock);
 	list_del_init(&loan->entry);
-	spin_unlock(&loan->region->loans_lock);
 	if (loan->ns)
 		return;
 	release_resource(&loan->claim);
 	iopmem_region_update_free(loan->region);
 }
 
-/* The last reference to the dma-buf is gone, and with it every importer and mapping. */
+/*
+ * The last reference to the dma-buf is gone, and with it every importer and
+ * mapping. Waits for no removal: its caller may be the one who would have to end
+ * what that waits for, and closes this one first.
+ */
 static void end_loan(struct dma_buf *dmabuf)
 {
 	struct iopmem_loan *loan = dmabuf->priv;
-	struct iopmem_region *region = loan->region;
 	struct iopmem_namespace *ns = loan->ns;
 
-	mutex_lock(&region->idev->lock);
+	mutex_lock(&loan->region->space_lock);
 	forget(loan);
-	mutex_unlock(&region->idev->lock);
+	mutex_unlock(&loan->region->space_lock);
 	if (ns) {
 		spin_lock(&ns->open_lock);
 		ns->openers--;
 		iopmem_user_closed(ns);
 		spin_unlock(&ns->open_lock);
-		put_device(&ns->dev);
 	}
-	put_device(&region->dev);
-	kfree(loan);
+	kref_put(&loan->ref, free_loan);
 }
 
 static const struct dma_buf_ops loan_ops = {
@@ -118,12 +128,13 @@ static void insert_loan(struct iopmem_loan *loan)
 {
 	struct iopmem_loan *next;
 
+	mutex_lock(&loan->region->space_lock);
 	list_for_each_entry(next, &loan->region->loans, entry)
 		if (next->offset > loan->offset)
 			break;
-	spin_lock(&loan->region->loans_lock);
 	list_add_tail(&loan->entry, &next->entry);
-	spin_unlock(&loan->region->loans_lock);
+	iopmem_region_update_free(loan->region);
+	mutex_unlock(&loan->region->space_lock);
 }
 
 /**
@@ -145,9 +156,6 @@ int iopmem_dmabuf_create(struct iopmem_region *region, struct iopmem_namespace *
 	struct dma_buf *dmabuf;
 	int error;
 
-	if (!IS_ENABLED(CONFIG_DMA_SHARED_BUFFER))
-		return iopmem_refuse(reason, -EOPNOTSUPP,
-				     "dma-bufs need a kernel with CONFIG_DMA_SHARED_BUFFER");
 	error = iopmem_loan_prepare(region);
 	if (error)
 		return iopmem_refuse(reason, error, "p2pdma does not take %s (error %d)",
@@ -160,6 +168,9 @@ int iopmem_dmabuf_create(struct iopmem_region *region, struct iopmem_namespace *
 	loan->offset = offset;
 	loan->size = length;
 	loan->any = flags & IOPMEM_EXPORT_F_ANY_IMPORTER;
+	get_task_comm(loan->comm, current);
+	loan->pid = task_tgid_nr(current);
+	kref_init(&loan->ref);
 	spin_lock_init(&loan->lock);
 	init_waitqueue_head(&loan->idle);
 	INIT_LIST_HEAD(&loan->entry);
@@ -180,6 +191,8 @@ int iopmem_dmabuf_create(struct iopmem_region *region, struct iopmem_namespace *
 	}
 	/* From here on all of it is undone by end_loan(). */
 	loan->dmabuf = dmabuf;
+	loan->inode = file_inode(dmabuf->file);
+	ihold(loan->inode);
 	get_device(&region->dev);
 	if (ns) {
 		get_device(&ns->dev);
@@ -189,8 +202,6 @@ int iopmem_dmabuf_create(struct iopmem_region *region, struct iopmem_namespace *
 		spin_unlock(&ns->open_lock);
 	}
 	insert_loan(loan);
-	if (!ns)
-		iopmem_region_update_free(region);
 	error = dma_buf_fd(dmabuf, O_CLOEXEC);
 	if (error < 0) {
 		iopmem_refuse(reason, error, "no file descriptor is free (error %d)", error);
@@ -206,38 +217,46 @@ out_loan:
 	return error;
 }
 
-/* Nobody new, and whoever can be told is told, once. The caller keeps the dma-buf. */
+/* What of it is in the mappings of programs, so many bytes from @offset. */
+static void zap(struct iopmem_loan *loan, u64 offset, u64 n)
+{
+	struct address_space *mapping = loan->inode->i_mapping;
+
+	filemap_invalidate_lock(mapping);
+	unmap_mapping_range(mapping, offset, n, 1);
+	filemap_invalidate_unlock(mapping);
+}
+
+/*
+ * Nobody new, and whoever can be told is told, once. Under space_lock. Who lets
+ * go only when work is done that his device has begun is counted until then.
+ */
 static void tell_users(struct iopmem_loan *loan)
 {
-	struct dma_buf *dmabuf = loan->dmabuf;
-	struct address_space *mapping = dmabuf->file->f_mapping;
-
 	if (loan->revoked)
 		return;
 	spin_lock(&loan->lock);
 	WRITE_ONCE(loan->revoked, true);
 	spin_unlock(&loan->lock);
-	dma_resv_lock(dmabuf->resv, NULL);
-	dma_buf_invalidate_mappings(dmabuf);
-	/* Some let go when work that they have begun is done. */
-	dma_resv_wait_timeout(dmabuf->resv, DMA_RESV_USAGE_BOOKKEEP, false, MAX_SCHEDULE_TIMEOUT);
-	dma_resv_unlock(dmabuf->resv);
-	filemap_invalidate_lock(mapping);
-	unmap_mapping_range(mapping, 0, 0, 1);
-	filemap_invalidate_unlock(mapping);
+	dma_resv_lock(loan->dmabuf->resv, NULL);
+	dma_buf_invalidate_mappings(loan->dmabuf);
+	dma_resv_unlock(loan->dmabuf->resv);
+	zap(loan, 0, loan->size);
 }
 
-static void name_importers(struct dma_buf *dmabuf, char *buffer, size_t n)
+/* Under space_lock, of a loan in the list. */
+static void name_importers(struct iopmem_loan *loan, char *buffer, size_t n)
 {
 	struct dma_buf_attachment *attach;
 	size_t used = 0;
 
-	buffer[0] = '\0';
-	dma_resv_lock(dmabuf->resv, NULL);
-	list_for_each_entry(attach, &dmabuf->attachments, node)
-		used += scnprintf(buffer + used, n - used, "%s%s", used ? ", " : "",
+	dma_resv_lock(loan->dmabuf->resv, NULL);
+	list_for_each_entry(attach, &loan->dmabuf->attachments, node)
+		used += scnprintf(buffer + used, n - used, "%s%s", used ? ", " : "importers: ",
 				  dev_name(attach->dev));
-	dma_resv_unlock(dmabuf->resv);
+	dma_resv_unlock(loan->dmabuf->resv);
+	if (!used)
+		strscpy(buffer, "no device has it attached", n);
 }
 
 /* First after a moment, then every few seconds. */
@@ -251,61 +270,76 @@ static void wait_until_returned(struct iopmem_loan *loan)
 
 	while (!wait_event_timeout(loan->idle, !READ_ONCE(loan->users), pause)) {
 		pause = NEXT_WARNING;
-		name_importers(loan->dmabuf, importers, sizeof(importers));
-		dev_warn(iopmem_loan_device(loan),
-			 "removal waits since %lu s for a dma-buf of %llu bytes that cannot be taken back; importers: %s\n",
-			 (jiffies - since) / HZ, loan->size,
-			 importers[0] ? importers : "a driver that maps it into the kernel");
+		mutex_lock(&loan->region->space_lock);
+		if (!list_empty(&loan->entry)) {
+			name_importers(loan, importers, sizeof(importers));
+			dev_warn(iopmem_loan_device(loan),
+				 "removal waits since %lu s for a dma-buf of %llu bytes that cannot be taken back, made by %s[%d]; %s\n",
+				 (jiffies - since) / HZ, loan->size, loan->comm, loan->pid,
+				 importers);
+		}
+		mutex_unlock(&loan->region->space_lock);
 	}
 	/* The last one may still be in iopmem_loan_release(). */
 	spin_lock(&loan->lock);
 	spin_unlock(&loan->lock);
 }
 
-/* One whose file is on its way out waits for our lock, and has no users. */
-static bool keep_dmabuf(struct iopmem_loan *loan)
-{
-	struct file *file = loan->dmabuf->file;
-
-	return iopmem_get_file(&file);
-}
-
-/* All users of what a region has lent learn that it goes. Waits for nobody. */
-void iopmem_dmabufs_tell(struct iopmem_region *region)
+/**
+ * iopmem_dmabufs_tell - who uses what was lent learns that it goes
+ * @region:	of which; under idev->lock
+ * @ns:		of this namespace; NULL: the free space
+ *
+ * Programs' mappings go at once, and importers are told to let go. Waits for
+ * nobody.
+ */
+void iopmem_dmabufs_tell(struct iopmem_region *region, struct iopmem_namespace *ns)
 {
 	struct iopmem_loan *loan;
 
+	mutex_lock(&region->space_lock);
+	list_for_each_entry(loan, &region->loans, entry)
+		if (loan->ns == ns)
+			tell_users(loan);
+	mutex_unlock(&region->space_lock);
+}
+
+/* With a reference; NULL: there are no more. */
+static struct iopmem_loan *first_loan(struct iopmem_region *region, struct iopmem_namespace *ns)
+{
+	struct iopmem_loan *loan, *found = NULL;
+
+	mutex_lock(&region->space_lock);
 	list_for_each_entry(loan, &region->loans, entry) {
-		if (!keep_dmabuf(loan))
+		if (loan->ns != ns)
 			continue;
-		tell_users(loan);
-		dma_buf_put(loan->dmabuf);
+		kref_get(&loan->ref);
+		found = loan;
+		break;
 	}
+	mutex_unlock(&region->space_lock);
+	return found;
 }
 
 /**
  * iopmem_dmabufs_revoke - take back what was lent
- * @region:	of which; under idev->lock
+ * @region:	of which; under idev->lock, and no new ones come
  * @ns:		of this namespace; NULL: the free space
  *
- * Programs' mappings go at once, importers that can be told let go; others are
- * waited for without a limit, because their devices may do DMA to the memory.
+ * Importers that do not let go are waited for without a limit, because their
+ * devices may do DMA to the memory.
  */
 void iopmem_dmabufs_revoke(struct iopmem_region *region, struct iopmem_namespace *ns)
 {
-	struct iopmem_loan *loan, *next;
+	struct iopmem_loan *loan;
 
-	list_for_each_entry_safe(loan, next, &region->loans, entry) {
-		if (loan->ns != ns)
-			continue;
-		if (keep_dmabuf(loan)) {
-			tell_users(loan);
-			wait_until_returned(loan);
-			forget(loan);
-			dma_buf_put(loan->dmabuf);
-		} else {
-			forget(loan);
-		}
+	iopmem_dmabufs_tell(region, ns);
+	while ((loan = first_loan(region, ns))) {
+		wait_until_returned(loan);
+		mutex_lock(&region->space_lock);
+		forget(loan);
+		mutex_unlock(&region->space_lock);
+		kref_put(&loan->ref, free_loan);
 	}
 }
 
@@ -314,31 +348,49 @@ void iopmem_dmabufs_pause(struct iopmem_region *region)
 {
 	struct iopmem_loan *loan;
 
-	list_for_each_entry(loan, &region->loans, entry) {
-		struct address_space *mapping;
-
-		if (!keep_dmabuf(loan))
-			continue;
-		mapping = loan->dmabuf->file->f_mapping;
-		filemap_invalidate_lock(mapping);
-		unmap_mapping_range(mapping, 0, 0, 1);
-		filemap_invalidate_unlock(mapping);
-		dma_buf_put(loan->dmabuf);
-	}
+	mutex_lock(&region->space_lock);
+	list_for_each_entry(loan, &region->loans, entry)
+		zap(loan, 0, loan->size);
+	mutex_unlock(&region->space_lock);
 }
 
-/* What sysfs tells of free space that is lent: "OFFSET+LENGTH", with blanks between them. */
+/* Programs that come back to these bytes of a namespace ask whether they are good. */
+void iopmem_dmabufs_zap(struct iopmem_namespace *ns, u64 offset, u64 n)
+{
+	u64 start = ns->offset + round_down(offset, PAGE_SIZE);
+	u64 end = ns->offset + round_up(offset + n, PAGE_SIZE);
+	struct iopmem_loan *loan;
+
+	mutex_lock(&ns->region->space_lock);
+	list_for_each_entry(loan, &ns->region->loans, entry) {
+		u64 first = max(start, loan->offset);
+		u64 last = min(end, loan->offset + loan->size);
+
+		if (loan->ns == ns && first < last)
+			zap(loan, first - loan->offset, last - first);
+	}
+	mutex_unlock(&ns->region->space_lock);
+}
+
+/*
+ * What sysfs tells of free space that is lent: "OFFSET+LENGTH", with blanks between
+ * them; as many as fit into the file's one page.
+ */
 ssize_t iopmem_dmabufs_show(struct iopmem_region *region, char *buffer)
 {
 	struct iopmem_loan *loan;
 	ssize_t n = 0;
 
-	spin_lock(&region->loans_lock);
-	list_for_each_entry(loan, &region->loans, entry)
+	mutex_lock(&region->space_lock);
+	list_for_each_entry(loan, &region->loans, entry) {
+		/* Two numbers of 64 bits, and what is around them. */
+		if (n > (ssize_t)PAGE_SIZE - 48)
+			break;
 		if (!loan->ns)
 			n += sysfs_emit_at(buffer, n, "%s%llu+%llu", n ? " " : "", loan->offset,
 					   loan->size);
-	spin_unlock(&region->loans_lock);
+	}
+	mutex_unlock(&region->space_lock);
 	return n + sysfs_emit_at(buffer, n, "\n");
 }
 
@@ -346,18 +398,27 @@ ssize_t iopmem_dmabufs_show(struct iopmem_region *region, char *buffer)
 int iopmem_dmabufs_idle(struct iopmem_region *region, char *reason)
 {
 	struct iopmem_loan *loan;
+	char importers[64];
+	int error = 0;
 
-	list_for_each_entry(loan, &region->loans, entry)
-		if (!loan->ns)
-			return iopmem_refuse(reason, -EBUSY,
-					     "%llu bytes at offset %llu of %s are exported as a dma-buf that is open",
-					     loan->size, loan->offset, dev_name(&region->dev));
-	return 0;
+	mutex_lock(&region->space_lock);
+	list_for_each_entry(loan, &region->loans, entry) {
+		if (loan->ns)
+			continue;
+		name_importers(loan, importers, sizeof(importers));
+		error = iopmem_refuse(reason, -EBUSY,
+				      "%llu bytes at offset %llu of %s are a dma-buf that is open, made by %s[%d]; %s",
+				      loan->size, loan->offset, dev_name(&region->dev),
+				      loan->comm, loan->pid, importers);
+		break;
+	}
+	mutex_unlock(&region->space_lock);
+	return error;
 }
 
 /**
  * iopmem_region_unlent - what of a gap between namespaces is not lent
- * @region:	under idev->lock
+ * @region:	under space_lock
  * @start:	[in/out] bytes from its start, a multiple of IOPMEM_ALIGN
  * @end:	[in/out] likewise
  *

@@ -11,11 +11,14 @@
 
 #include <linux/dma-buf.h>
 #include <linux/iosys-map.h>
+#include <linux/kref.h>
+#include <linux/sched.h>
 
 #include "iopmem.h"
 
 /**
  * struct iopmem_loan - what is given out as one dma-buf
+ * @ref:	the dma-buf's, and that of who takes it back
  * @entry:	in region->loans, by offset; empty when it was taken back
  * @region:	held by us
  * @ns:		held by us; NULL for free space of the region
@@ -23,7 +26,12 @@
  * @size:	bytes, whole pages
  * @claim:	of free space, child of region->claim
  * @any:	importers need not have declared that they do without pages
- * @dmabuf:	holds us
+ * @dmabuf:	holds us; there while we are in the list, under space_lock
+ * @inode:	of the dma-buf's file, with the mappings of programs; held by us. Not
+ *		by way of the file: a dma-buf ends with its dentry, and that can be
+ *		kept longer than the file (open(2) with O_PATH in /proc/PID/fd)
+ * @comm:	who asked for it
+ * @pid:	likewise
  * @window:	the kernel's mapping of free space, while an importer has it
  * @lock:	protects the next two
  * @revoked:	nobody new may reach the memory
@@ -31,6 +39,7 @@
  * @idle:	woken when @users comes to 0
  */
 struct iopmem_loan {
+	struct kref ref;
 	struct list_head entry;
 	struct iopmem_region *region;
 	struct iopmem_namespace *ns;
@@ -39,6 +48,9 @@ struct iopmem_loan {
 	struct resource claim;
 	bool any;
 	struct dma_buf *dmabuf;
+	struct inode *inode;
+	char comm[TASK_COMM_LEN];
+	pid_t pid;
 	void __iomem *window;
 
 	spinlock_t lock;	/* the next two */

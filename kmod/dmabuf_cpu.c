@@ -50,8 +50,8 @@ void iopmem_loan_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
 static vm_fault_t loan_fault(struct vm_fault *vmf)
 {
 	struct vm_area_struct *vma = vmf->vma;
-	struct address_space *mapping = vma->vm_file->f_mapping;
 	struct iopmem_loan *loan = vma->vm_private_data;
+	struct address_space *mapping = loan->inode->i_mapping;
 	struct iopmem_device *idev = loan->region->idev;
 	u64 offset = PFN_PHYS(vmf->pgoff);
 	vm_fault_t result = VM_FAULT_SIGBUS;
@@ -108,6 +108,7 @@ int iopmem_loan_begin_access(struct dma_buf *dmabuf, enum dma_data_direction dir
 int iopmem_loan_end_access(struct dma_buf *dmabuf, enum dma_data_direction direction)
 {
 	struct iopmem_loan *loan = dmabuf->priv;
+	struct iopmem_device *idev = loan->region->idev;
 	void __iomem *window;
 	int error;
 
@@ -115,12 +116,15 @@ int iopmem_loan_end_access(struct dma_buf *dmabuf, enum dma_data_direction direc
 		return 0;
 	if (!iopmem_loan_hold(loan))
 		return -ENODEV;
-	if (loan->ns) {
+	/* A removal that waits for us ends the reset first. */
+	if (unlikely(READ_ONCE(idev->paused)) &&
+	    wait_event_killable(idev->resumed, !READ_ONCE(idev->paused))) {
+		error = -EINTR;
+	} else if (loan->ns) {
 		error = iopmem_flush(loan->ns);
 	} else {
 		window = iopmem_region_window(loan->region, loan->offset, PAGE_SIZE);
-		error = window ? iopmem_read_back(loan->region->idev,
-						  (const u64 __force *)window) : -ENOMEM;
+		error = window ? iopmem_read_back(idev, (const u64 __force *)window) : -ENOMEM;
 		if (window)
 			iounmap(window);
 	}

@@ -216,7 +216,15 @@ struct sg_table *iopmem_loan_map(struct dma_buf_attachment *attach,
 
 	if (!iopmem_loan_hold(loan))
 		return ERR_PTR(-ENODEV);
-	table = reaches(loan, attach) ? make_table(loan, attach, direction) : ERR_PTR(-EIO);
+	if (!reaches(loan, attach)) {
+		dev_warn_ratelimited(iopmem_loan_device(loan),
+				     "no dma-buf for %s: its DMA mask 0x%llx ends before the memory, at 0x%llx\n",
+				     dev_name(attach->dev), dma_get_mask(attach->dev),
+				     iopmem_loan_start(loan) + loan->size - 1);
+		iopmem_loan_release(loan);
+		return ERR_PTR(-EIO);
+	}
+	table = make_table(loan, attach, direction);
 	if (IS_ERR(table)) {
 		dev_warn_ratelimited(iopmem_loan_device(loan), "%s cannot map the dma-buf (error %ld)\n",
 				     dev_name(attach->dev), PTR_ERR(table));

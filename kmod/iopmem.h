@@ -21,17 +21,21 @@
  *   the driver core's device lock of the PCI function (held around remove)
  *   iopmem_device.lock        everything below one device changes under it
  *     disk->open_mutex        taken by the block layer in add and del
+ *     iopmem_region.space_lock   what is where in a region. Never held while
+ *                             somebody is waited for, because the end of a
+ *                             dma-buf takes it, with nothing else of ours
+ *       a dma-buf's dma_resv
  *     invalidate_lock         of an inode whose mapping shows our pages: of a
- *                             file, or of the namespace (devdax.c). Faults take
- *                             it shared, with nothing of ours held. Likewise
- *                             that of a dma-buf, and its dma_resv (dmabuf.c)
+ *                             file, of a dma-buf, or of the namespace
+ *                             (devdax.c). Faults take it shared, with nothing
+ *                             of ours held
  *       iopmem_namespace.open_lock   state and openers; a spin lock, leaf
  *     iopmem_registry_lock    names and UUIDs of all namespaces, leaf
  *   iopmem_devices_lock       list of bound devices, leaf: never held while a
  *                             device's lock is taken
  *   iopmem_binds_lock         list of prepared binds, leaf likewise
  *
- * sysfs show functions take none of them, because device_del() waits for
+ * sysfs show functions take at most space_lock, because device_del() waits for
  * readers while iopmem_device.lock is held.
  */
 #ifndef _IOPMEM_H
@@ -99,17 +103,19 @@ struct iopmem_device {
  * @start:	CPU physical address
  * @size:	bytes, a multiple of IOPMEM_ALIGN
  * @media:	IOPMEM_MEDIA_*
- * @label_size:	bytes at the start that belong to labels; under idev->lock
+ * @label_size:	bytes at the start that belong to labels; written under
+ *		idev->lock and @space_lock
  * @claim:	our claim of the whole BAR in the iomem tree; namespaces are its
  *		children. iomem_is_exclusive() looks at a BAR's first page only,
  *		so an unclaimed head would leave sysfs resourceN open to mmap.
  * @wc:		the whole BAR is reserved as write-combining
  * @stream:	streaming loads read it faster, see copy.c
  * @platform:	cache type that the platform alone would give, see cache.c
- * @namespaces:	sorted by offset, under idev->lock
- * @loans:	dma-bufs, sorted by offset; written under idev->lock and
- *		@loans_lock, for sysfs
- * @available:	free bytes; written under idev->lock, read by sysfs
+ * @namespaces:	sorted by offset; written under idev->lock and @space_lock
+ * @loans:	dma-bufs, sorted by offset; new ones come under idev->lock and
+ *		@space_lock, they go under @space_lock
+ * @space_lock:	see the lock order
+ * @available:	free bytes; written under @space_lock, read by sysfs
  * @extent:	largest free extent, likewise
  * @resets:	how often the function was reset under it: contents may be gone
  * @dead:	under idev->lock
@@ -130,7 +136,7 @@ struct iopmem_region {
 	const char *platform;
 	struct list_head namespaces;
 	struct list_head loans;
-	spinlock_t loans_lock;	/* leaf */
+	struct mutex space_lock;
 	u64 available;
 	u64 extent;
 	atomic_t resets;
@@ -148,8 +154,8 @@ enum iopmem_state {
 };
 
 /*
- * File systems that must not go away: while their users' pages are taken back
- * (revoke.c), or while the device is being reset.
+ * File systems that must not go away: while their users' pages are taken back,
+ * or while the device is being reset (revoke.c).
  */
 struct iopmem_revocation {
 	struct list_head supers;
@@ -193,7 +199,8 @@ struct iopmem_user {
  * @users:	who they may be, the latest first
  * @flushes:	how many flushes reached the device
  * @badblocks:	in units of 512 bytes; the disk shows it
- * @held:	file systems held during a reset
+ * @held:	file systems that must not go away now
+ * @withdrawn:	nobody reaches it any more but those that must be waited for
  * @freeze:	what unfreezing the queue needs to know
  */
 struct iopmem_namespace {
@@ -228,6 +235,7 @@ struct iopmem_namespace {
 	struct badblocks badblocks;
 
 	struct iopmem_revocation held;
+	bool withdrawn;
 	unsigned int freeze;
 };
 
@@ -294,6 +302,7 @@ void iopmem_shutdown(struct pci_dev *pdev);
 /* region.c */
 struct iopmem_region *iopmem_region_create(struct iopmem_device *idev, int bar, u8 media,
 					   char *reason);
+void iopmem_region_withdraw(struct iopmem_region *region);
 void iopmem_region_destroy(struct iopmem_region *region);
 int iopmem_region_usable(struct iopmem_region *region, char *reason);
 int iopmem_region_lock(struct iopmem_region *region, char *reason);
@@ -323,6 +332,7 @@ int iopmem_namespace_close_doors(struct iopmem_namespace *ns, bool revoke, char 
 int iopmem_namespace_inject(struct iopmem_region *region, struct iopmem_error_injection *arg);
 void iopmem_namespace_tell(struct iopmem_namespace *ns, const char *event);
 void iopmem_namespace_open_doors(struct iopmem_namespace *ns);
+void iopmem_namespace_withdraw(struct iopmem_namespace *ns);
 void iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_range *wipes,
 			       unsigned int nr_wipes);
 
@@ -363,9 +373,10 @@ bool iopmem_p2pdma_possible(void);
 int iopmem_p2pdma_add(struct iopmem_namespace *ns, bool publish, char *reason);
 bool iopmem_p2pdma_busy(const struct iopmem_namespace *ns);
 
-/* dmabuf.c; all but show under idev->lock */
-void iopmem_dmabufs_tell(struct iopmem_region *region);
+/* dmabuf.c */
+void iopmem_dmabufs_tell(struct iopmem_region *region, struct iopmem_namespace *ns);
 void iopmem_dmabufs_revoke(struct iopmem_region *region, struct iopmem_namespace *ns);
+void iopmem_dmabufs_zap(struct iopmem_namespace *ns, u64 offset, u64 n);
 void iopmem_dmabufs_pause(struct iopmem_region *region);
 ssize_t iopmem_dmabufs_show(struct iopmem_region *region, char *buffer);
 int iopmem_dmabufs_idle(struct iopmem_region *region, char *reason);
@@ -378,8 +389,9 @@ int iopmem_export_pointer(void *owner, void *value);
 int iopmem_judge_client(void *owner, void *value);
 
 /* revoke.c */
-void iopmem_revoke(struct iopmem_namespace *ns, struct iopmem_revocation *rev);
-void iopmem_revoke_finish(struct iopmem_revocation *rev);
+void iopmem_revoke_begin(struct iopmem_namespace *ns);
+void iopmem_revoke(struct iopmem_namespace *ns);
+void iopmem_revoke_finish(struct iopmem_namespace *ns);
 void iopmem_namespace_pause(struct iopmem_namespace *ns);
 void iopmem_namespace_unfreeze(struct iopmem_namespace *ns);
 void iopmem_namespace_resume(struct iopmem_namespace *ns, const char *event);

@@ -35,14 +35,18 @@ static int set_area(struct iopmem_region *region, struct iopmem_label_area *arg)
 	if (first && first->offset < arg->length)
 		return iopmem_refuse(arg->reason, -EBUSY, "%s stands in the first %llu bytes of %s",
 				     dev_name(&first->dev), arg->length, dev_name(&region->dev));
+	mutex_lock(&region->space_lock);
 	if (arg->length && (!iopmem_region_unlent(region, &start, &end) || start ||
-			    end != arg->length))
-		return iopmem_refuse(arg->reason, -EBUSY,
-				     "the first %llu bytes of %s are exported as a dma-buf",
-				     arg->length, dev_name(&region->dev));
-	WRITE_ONCE(region->label_size, arg->length);
-	iopmem_region_update_free(region);
-	return 0;
+			    end != arg->length)) {
+		error = iopmem_refuse(arg->reason, -EBUSY,
+				      "the first %llu bytes of %s are exported as a dma-buf",
+				      arg->length, dev_name(&region->dev));
+	} else {
+		WRITE_ONCE(region->label_size, arg->length);
+		iopmem_region_update_free(region);
+	}
+	mutex_unlock(&region->space_lock);
+	return error;
 }
 
 static int write_area(struct iopmem_region *region, struct iopmem_label_write *arg,

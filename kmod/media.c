@@ -138,6 +138,7 @@ int iopmem_media_inject(struct iopmem_namespace *ns, u64 offset, u64 n, char *re
 				     dev_name(&ns->dev));
 	if (ns->inode)
 		iopmem_devdax_zap(ns, offset, n);
+	iopmem_dmabufs_zap(ns, offset, n);
 	iopmem_dax_tell_holder(ns, offset, n, 0);
 	return 0;
 }

@@ -55,8 +55,10 @@ int iopmem_namespace_close_doors(struct iopmem_namespace *ns, bool revoke, char 
 	busy = iopmem_busy_pages(ns);
 	if (busy) {
 		iopmem_namespace_open_doors(ns);
-		return iopmem_refuse(reason, -EBUSY, "%lu pages of %s are pinned", busy,
-				     dev_name(&ns->dev));
+		iopmem_users_name(ns, true, users, sizeof(users));
+		return iopmem_refuse(reason, -EBUSY,
+				     "%lu pages of %s are pinned (for DMA?); it was used by %s", busy,
+				     dev_name(&ns->dev), users[0] ? users : "nobody known");
 	}
 	return 0;
 }
@@ -69,27 +71,44 @@ void iopmem_namespace_open_doors(struct iopmem_namespace *ns)
 }
 
 /**
+ * iopmem_namespace_withdraw - take a namespace from everybody who lets it go
+ * @ns:		whose doors are closed; it must be torn down
+ *
+ * Who has several to tear down does this to all of them before the first, since
+ * a teardown may wait for somebody. Twice is once.
+ */
+void iopmem_namespace_withdraw(struct iopmem_namespace *ns)
+{
+	if (ns->withdrawn)
+		return;
+	ns->withdrawn = true;
+	iopmem_namespace_tell(ns, "IOPMEM_EVENT=dying");
+	iopmem_dax_kill(ns);
+	iopmem_dmabufs_tell(ns->region, ns);
+	iopmem_revoke_begin(ns);
+}
+
+/**
  * iopmem_namespace_teardown - unmake a namespace whose doors are closed
  * @ns:		gone afterwards
  * @wipes:	ranges to zero when nobody can see them any more
  * @nr_wipes:	how many
  *
- * Users that are left get errors and SIGBUS. Waits for pinned pages.
+ * Users that are left get errors and SIGBUS. Waits for pinned pages, and for
+ * importers of dma-bufs.
  */
 void iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_range *wipes,
 			       unsigned int nr_wipes)
 {
 	struct iopmem_region *region = ns->region;
-	struct iopmem_revocation revocation;
 	unsigned int i;
 
-	iopmem_namespace_tell(ns, "IOPMEM_EVENT=dying");
-	iopmem_dax_kill(ns);
-	iopmem_revoke(ns, &revocation);
+	iopmem_namespace_withdraw(ns);
+	iopmem_revoke(ns);
 	WRITE_ONCE(ns->state, IOPMEM_REVOKED);
 	if (ns->disk)
 		iopmem_block_del(ns);
-	iopmem_revoke_finish(&revocation);
+	iopmem_revoke_finish(ns);
 
 	for (i = 0; i < nr_wipes; i++)
 		iopmem_zero(ns->base + wipes[i].offset, wipes[i].length);
@@ -107,10 +126,12 @@ void iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_
 	iopmem_dax_put(ns);
 	if (ns->inode)
 		iopmem_devdax_put(ns);
-	release_resource(&ns->claim);
 	iopmem_registry_remove(ns);
+	mutex_lock(&region->space_lock);
+	release_resource(&ns->claim);
 	list_del(&ns->entry);
 	iopmem_region_update_free(region);
+	mutex_unlock(&region->space_lock);
 	put_device(&ns->dev);
 }
 

@@ -126,6 +126,10 @@ static void destroy_regions(struct iopmem_device *idev)
 {
 	int bar;
 
+	/* Everybody learns of it before the first is waited for. */
+	for (bar = 0; bar < IOPMEM_BARS; bar++)
+		if (idev->regions[bar])
+			iopmem_region_withdraw(idev->regions[bar]);
 	for (bar = IOPMEM_BARS - 1; bar >= 0; bar--) {
 		struct iopmem_region *region = idev->regions[bar];
 

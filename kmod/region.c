@@ -27,12 +27,13 @@ static void count_gap(const struct iopmem_region *region, u64 start, u64 end, u6
 	}
 }
 
-/* Free space changed: keep what sysfs shows. Under idev->lock. */
+/* Free space changed: keep what sysfs shows. Under space_lock. */
 void iopmem_region_update_free(struct iopmem_region *region)
 {
 	u64 end = region->label_size, available = 0, extent = 0;
 	struct iopmem_namespace *ns;
 
+	lockdep_assert_held(&region->space_lock);
 	list_for_each_entry(ns, &region->namespaces, entry) {
 		count_gap(region, end, ns->offset, &available, &extent);
 		end = ns->offset + ns->size;
@@ -321,8 +322,10 @@ struct iopmem_region *iopmem_region_create(struct iopmem_device *idev, int bar, 
 	region->size = pci_resource_len(pdev, bar);
 	INIT_LIST_HEAD(&region->namespaces);
 	INIT_LIST_HEAD(&region->loans);
-	spin_lock_init(&region->loans_lock);
+	mutex_init(&region->space_lock);
+	mutex_lock(&region->space_lock);
 	iopmem_region_update_free(region);
+	mutex_unlock(&region->space_lock);
 
 	region->index = ida_alloc_max(&region_ida, IOPMEM_MAX_REGIONS - 1, GFP_KERNEL);
 	if (region->index < 0) {
@@ -380,18 +383,28 @@ out_region:
 	return ERR_PTR(error);
 }
 
-/* Takes the namespaces away from whoever has them. */
+/* All users learn that it goes. Waits for none of them. */
+void iopmem_region_withdraw(struct iopmem_region *region)
+{
+	struct iopmem_namespace *ns;
+
+	mutex_lock(&region->idev->lock);
+	region->dead = true;
+	list_for_each_entry(ns, &region->namespaces, entry) {
+		iopmem_namespace_close_doors(ns, true, NULL);
+		iopmem_namespace_withdraw(ns);
+	}
+	iopmem_dmabufs_tell(region, NULL);
+	mutex_unlock(&region->idev->lock);
+}
+
+/* After iopmem_region_withdraw(): takes the namespaces away from whoever has them. */
 void iopmem_region_destroy(struct iopmem_region *region)
 {
 	struct iopmem_device *idev = region->idev;
 	struct iopmem_namespace *ns, *next;
 
 	mutex_lock(&idev->lock);
-	region->dead = true;
-	/* All users learn of it before the first of them is waited for. */
-	list_for_each_entry(ns, &region->namespaces, entry)
-		iopmem_namespace_close_doors(ns, true, NULL);
-	iopmem_dmabufs_tell(region);
 	list_for_each_entry_safe(ns, next, &region->namespaces, entry)
 		iopmem_namespace_teardown(ns, NULL, 0);
 	iopmem_dmabufs_revoke(region, NULL);

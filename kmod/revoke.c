@@ -235,39 +235,48 @@ static void wait_until_idle(struct iopmem_namespace *ns, struct iopmem_revocatio
 }
 
 /**
- * iopmem_revoke - nobody uses the namespace's pages when it returns
+ * iopmem_revoke_begin - take away what can be taken at once
  * @ns:		whose dax device is dead and whose bios fail
- * @rev:	what iopmem_revoke_finish() has to give back
  *
- * Waits for pins without a limit: pages cannot be freed under a device that
- * does DMA to them. Everything else is taken away at once.
+ * Mappings end here. Waits for faults that are under way, and for nobody else.
  */
-void iopmem_revoke(struct iopmem_namespace *ns, struct iopmem_revocation *rev)
+void iopmem_revoke_begin(struct iopmem_namespace *ns)
 {
-	INIT_LIST_HEAD(&rev->supers);
-	iopmem_dmabufs_revoke(ns->region, ns);
-	if (ns->inode) {
-		iopmem_devdax_zap(ns, 0, ns->size);
-		wait_until_idle(ns, rev);
-		return;
-	}
-	if (!ns->mapped)
-		return;
+	struct iopmem_revocation *rev = &ns->held;
 
+	INIT_LIST_HEAD(&rev->supers);
+	if (ns->inode)
+		iopmem_devdax_zap(ns, 0, ns->size);
+	if (ns->inode || !ns->mapped)
+		return;
 	hold_supers_of_disk(ns, rev);
 	settle_faults(ns, rev);
 	hold_supers_of_pages(ns, rev);
 	walk_supers(rev, zap_inode);
-	wait_until_idle(ns, rev);
-	walk_supers(rev, drop_inode);
+}
+
+/**
+ * iopmem_revoke - nobody uses the namespace's memory when it returns
+ * @ns:		for which iopmem_revoke_begin() was called
+ *
+ * Waits without a limit for pins, and for importers of dma-bufs that do not let
+ * go: pages cannot be freed under a device that does DMA to them.
+ */
+void iopmem_revoke(struct iopmem_namespace *ns)
+{
+	iopmem_dmabufs_revoke(ns->region, ns);
+	if (!ns->inode && !ns->mapped)
+		return;
+	wait_until_idle(ns, &ns->held);
+	walk_supers(&ns->held, drop_inode);
 }
 
 /* After del_gendisk(), before the pages go: this may be the last unmount. */
-void iopmem_revoke_finish(struct iopmem_revocation *rev)
+void iopmem_revoke_finish(struct iopmem_namespace *ns)
 {
 	struct held_super *held, *next;
 
-	list_for_each_entry_safe(held, next, &rev->supers, entry) {
+	list_for_each_entry_safe(held, next, &ns->held.supers, entry) {
 		deactivate_super(held->sb);
 		kfree(held);
 	}
@@ -310,7 +319,7 @@ void iopmem_namespace_unfreeze(struct iopmem_namespace *ns)
 /* The contents may be gone, and listeners are told: @event, or nothing if NULL. */
 void iopmem_namespace_resume(struct iopmem_namespace *ns, const char *event)
 {
-	iopmem_revoke_finish(&ns->held);
+	iopmem_revoke_finish(ns);
 	if (event)
 		iopmem_namespace_tell(ns, event);
 }

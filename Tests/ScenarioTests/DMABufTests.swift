@@ -121,6 +121,7 @@ struct DMABufTests {
                 try await guest.run("modprobe iopmem-importer mask=28")
                 let said = try await guest.run("iopmem-guest importer obedient \(words)").output
                 #expect(said == "refused EIO")
+                try await guest.run("dmesg | grep 'DMA mask 0xfffffff ends before the memor[y]'")
                 try await guest.run("rmmod iopmem-importer")
             }
         }
@@ -142,9 +143,7 @@ struct DMABufTests {
     }
 
     static let pair = Topology(
-        .switch(
-            "sw0", .card("card0", megabytes: 128),
-            .edu("edu0")))
+        .switch("sw0", .card("card0", megabytes: 128), .edu("edu0")))
 
     @Test(
         "whole pages of namespaces and of free space are lent, and nothing else",
@@ -153,6 +152,7 @@ struct DMABufTests {
         try await scenario(Self.pair, on: kernel, preparation: try .importer()) { machine in
             let guest = machine.guest
             let namespace = try await machine.create(on: "card0", "--mode devdax --size 32M")
+            let edu = try await machine.function("edu0").address
             let region = "/dev/\(namespace.region)"
             try await machine.step("what can be asked for, and what cannot") {
                 let said = try await guest.run(
@@ -179,7 +179,8 @@ struct DMABufTests {
                 #expect(beside.offset == 68 << 20)
                 let kept = try await machine.refused(
                     4, "iopmemctl unbind \(namespace.device) --yes")
-                #expect(kept.contains("exported as a dma-buf"), "it said \(kept)")
+                #expect(kept.contains("made by iopmem-guest["), "it said \(kept)")
+                #expect(kept.contains(edu), "it said \(kept)")
             }
             try await machine.step("unless it is taken away") {
                 try await guest.run(
@@ -187,7 +188,8 @@ struct DMABufTests {
                 try await guest.run(
                     "until grep -q 'let go' /run/hold.out; do sleep 0.1; done", within: 60)
                 #expect(
-                    try await guest.run("tail -3 /run/hold.out").output == "copied\nSIGBUS\nlet go")
+                    try await guest.run("tail -4 /run/hold.out").output
+                        == "copied\nSIGBUS\ndead\nlet go")
                 try await guest.run("rmmod iopmem-importer && rmmod iopmem")
             }
         }
@@ -206,6 +208,12 @@ struct DMABufTests {
                     try await pull(from: kind, machine)
                 }
                 try await machine.plug(card: "card0", into: "rp0")
+            }
+            try await machine.step("others are not kept waiting by one that is waited for") {
+                try await takeFromTwo(machine)
+            }
+            try await machine.step("the card goes while a path is all that is left of a dma-buf") {
+                try await pullFromPath(machine)
             }
             try await machine.guest.run("rmmod iopmem-importer && rmmod iopmem")
         }
@@ -235,5 +243,57 @@ struct DMABufTests {
             """, within: 120)
         // Who can be told lets go at once; the others were waited for, and named.
         #expect((try await guest.run(waits).output != before) == (kind != "obedient"))
+    }
+
+    /// Two namespaces export at once. The importer of one keeps it until it is killed, with a second
+    /// dma-buf that is closed before: that one's end must not wait for the removal, which waits for
+    /// what is closed next.
+    private func takeFromTwo(_ machine: Machine) async throws {
+        let guest = machine.guest
+        let kept = try await machine.create(on: "card0", "--size 16M --mode devdax")
+        let other = try await machine.create(on: "card0", "--size 16M")
+        func words(_ namespace: Namespace) throws -> String {
+            "/dev/\(namespace.region) \(try id(of: namespace)) \(namespace.uuid) 0 8388608"
+        }
+        try await guest.run(
+            """
+            cd /run
+            setsid iopmem-guest importer old \(try words(kept)) any stay >stay.out 2>&1 &
+            setsid iopmem-guest importer obedient \(try words(other)) hold >hold.out 2>&1 &
+            until grep -q copied stay.out && grep -q copied hold.out; do sleep 0.1; done
+            """)
+        try await guest.run(
+            """
+            setsid iopmemctl unbind \(kept.device) --yes --revoke >/run/unbind.out 2>&1 &
+            until grep -q 'let go' /run/hold.out; do sleep 0.1; done
+            until grep -q dead /run/stay.out; do sleep 0.1; done
+            until dmesg | grep 'cannot be taken back, made b[y]'; do sleep 0.5; done
+            test -e /sys/class/iopmem/\(kept.region)
+            pkill -KILL -x iopmem-guest
+            until ! test -e /sys/class/iopmem/\(kept.region); do sleep 0.1; done
+            """, within: 120)
+    }
+
+    /// A dma-buf ends with its dentry, which outlives its file here.
+    private func pullFromPath(_ machine: Machine) async throws {
+        let guest = machine.guest
+        let namespace = try await machine.create(on: "card0", "--size 16M --mode devdax")
+        try await guest.run(
+            """
+            cd /run
+            setsid iopmem-guest path /dev/\(namespace.region) \(try id(of: namespace)) \
+                \(namespace.uuid) >path.out 2>&1 &
+            until grep -q path path.out; do sleep 0.1; done
+            """)
+        let said = try await machine.refused(4, "iopmemctl destroy \(namespace.dev) --yes")
+        #expect(said.contains("iopmem-guest["), "it said \(said)")
+        // Everything that walks the list of what is lent.
+        try await guest.run("echo 1 >/sys/bus/pci/devices/\(namespace.device)/reset || true")
+        try await machine.qmp.unplug("card0")
+        try await guest.run(
+            """
+            until ! test -e /sys/class/iopmem/\(namespace.region); do sleep 0.1; done
+            pkill -KILL -x iopmem-guest
+            """, within: 60)
     }
 }

@@ -4,13 +4,18 @@
 //     done, and what cannot: each step is a line "ok WHAT", or "failed WHAT
 //     (...)" and exit status 1 in the end. NODE is the namespace's, of 16 MiB or
 //     more; at offset FREE of the region, 4 MiB are free.
-// iopmem-guest importer KIND REGION ID UUID OFFSET LENGTH [any] [hold]
+// iopmem-guest importer KIND REGION ID UUID OFFSET LENGTH [any] [hold|stay]
 //     Gives a dma-buf to the test's importer (Tests/importer), whose KIND is
 //     obedient, stubborn or old, and lets its device copy the first 4 KiB to the
 //     last. Prints "mapped ADDRESS ENTRIES" and "copied"; or "refused", and the
 //     name of the errno. With hold it keeps the mapping until the memory is taken
-//     back, prints "SIGBUS" when its own mapping is gone, and "let go"; one that is
-//     not obedient waits for 4 s in between.
+//     back, prints "SIGBUS" when its own mapping is gone, "dead" if nothing can be
+//     begun with the dma-buf either, and in the end "let go"; one that is
+//     not obedient waits for 4 s in between. With stay it has a second dma-buf of
+//     the same memory that nobody imports, and keeps everything until it is killed.
+// iopmem-guest path REGION ID UUID
+//     Lets go of a dma-buf but for a path to it (O_PATH), prints "path", and keeps
+//     that until it is killed.
 // iopmem-guest judge REGION DOMAIN BUS DEVICE FUNCTION
 //     Prints the driver's verdict: bus_addr, through_host_bridge or
 //     not_supported, its distance, the kernel's, and a line with the reason.
@@ -303,13 +308,32 @@ static struct importer_state state_of(int importer)
 	return state;
 }
 
+// Of memory that was taken back.
+static int is_dead(int dmabuf)
+{
+	struct importer_attach attach = { .fd = dmabuf, .kind = IMPORTER_OBEDIENT };
+	struct dma_buf_sync start = { DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW };
+	struct dma_buf_sync end = { DMA_BUF_SYNC_END | DMA_BUF_SYNC_RW };
+	int another = open("/dev/iopmem-importer", O_RDWR | O_CLOEXEC);
+
+	return map(dmabuf, PAGE, 0) == MAP_FAILED && errno == ENODEV &&
+	       ioctl(dmabuf, DMA_BUF_IOCTL_SYNC, &start) && errno == ENODEV &&
+	       ioctl(dmabuf, DMA_BUF_IOCTL_SYNC, &end) && errno == ENODEV &&
+	       ioctl(another, IMPORTER_ATTACH, &attach) && errno == ENODEV && !close(another);
+}
+
 // Until the memory is taken back. What a program had mapped is gone at once; a device that
 // does not let go is waited for.
-static int keep(int importer, char *view, __u32 kind)
+static int keep(int importer, int dmabuf, char *view, __u32 kind, int stay)
 {
 	while (store(view, 1) != SIGBUS)
 		usleep(50000);
 	say("SIGBUS");
+	if (is_dead(dmabuf))
+		say("dead");
+	close(dmabuf);
+	while (stay)
+		pause();
 	if (kind != IMPORTER_OBEDIENT)
 		sleep(4);
 	if (state_of(importer).told != (kind != IMPORTER_OLD) ||
@@ -329,7 +353,7 @@ int importer_command(int argc, char **argv)
 	struct importer_attach attach = { .kind = IMPORTER_OLD };
 	struct importer_copy copy = { .length = PAGE };
 	struct importer_state state;
-	int importer, hold = 0;
+	int importer, hold = 0, stay = 0;
 	char *view;
 
 	if (argc < 6)
@@ -347,6 +371,7 @@ int importer_command(int argc, char **argv)
 	call.length = strtoull(argv[5], NULL, 0);
 	for (int i = 6; i < argc; i++) {
 		hold |= !strcmp(argv[i], "hold");
+		stay |= !strcmp(argv[i], "stay");
 		if (!strcmp(argv[i], "any"))
 			call.flags = IOPMEM_EXPORT_F_ANY_IMPORTER;
 	}
@@ -370,10 +395,34 @@ int importer_command(int argc, char **argv)
 		return fail("IMPORTER_COPY");
 	puts(memcmp(view, view + copy.to, PAGE) ? "differs" : "copied");
 	fflush(stdout);
-	close(attach.fd);
+	/* When it is killed, the one with the higher number is closed before the importer. */
+	if (stay && dup2(export(call), 200) < 0)
+		return fail("a second dma-buf");
 	close(region);
 	catch_faults();
-	return hold ? keep(importer, view, attach.kind) : 0;
+	return hold || stay ? keep(importer, attach.fd, view, attach.kind, stay) : 0;
+}
+
+int path_command(int argc, char **argv)
+{
+	char link[32];
+	int dmabuf;
+
+	if (argc != 3)
+		return 64;
+	if (open_region(argv))
+		return 1;
+	dmabuf = export_range(0, PAGE);
+	if (dmabuf < 0)
+		return fail("IOPMEM_IOC_EXPORT_DMABUF");
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", dmabuf);
+	if (open(link, O_PATH) < 0)
+		return fail(link);
+	close(dmabuf);
+	close(region);
+	say("path");
+	for (;;)
+		pause();
 }
 
 int judge_command(int argc, char **argv)

@@ -34,6 +34,7 @@ int camera_command(int argc, char **argv);
 int tcp_command(int argc, char **argv);
 int dmabuf_command(int argc, char **argv);
 int importer_command(int argc, char **argv);
+int path_command(int argc, char **argv);
 int judge_command(int argc, char **argv);
 int vfio_command(int argc, char **argv);
 

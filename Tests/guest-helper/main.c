@@ -18,9 +18,9 @@
 //       from there. With "ram" as FILE, to or from anonymous memory.
 //
 // and, each described where it is: sync and map-sync (sync.c), records
-// (records.c), replay (replay.c), faults (faults.c), race (race.c), devdax (devdax.c),
-// p2pmem and p2pmem-hold (p2pmem.c), camera (camera.c),
-// tcp-receive and tcp-send (tcp.c).
+// (records.c), replay (replay.c), faults (faults/), race (race/), devdax (devdax.c),
+// dmabuf, importer, path and judge (dmabuf.c), p2pmem and p2pmem-hold (p2pmem.c),
+// vfio (vfio.c), camera (camera.c), tcp-receive and tcp-send (tcp.c).
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -260,6 +260,8 @@ int main(int argc, char **argv)
 		return dmabuf_command(argc - 2, argv + 2);
 	if (argc >= 2 && !strcmp(argv[1], "importer"))
 		return importer_command(argc - 2, argv + 2);
+	if (argc >= 2 && !strcmp(argv[1], "path"))
+		return path_command(argc - 2, argv + 2);
 	if (argc >= 2 && !strcmp(argv[1], "judge"))
 		return judge_command(argc - 2, argv + 2);
 	if (argc >= 2 && !strcmp(argv[1], "vfio"))

@@ -321,14 +321,12 @@ static inline vm_fault_t iopmem_insert_pmd(struct vm_fault *vmf, unsigned long p
 #define dma_buf_invalidate_mappings(dmabuf)	dma_buf_move_notify(dmabuf)
 #endif
 
-/* A reference to a file that may be on its way out; false if it is. Its struct must stay. */
-static inline bool iopmem_get_file(struct file **file)
-{
-#ifdef IOPMEM_HAVE_get_file_active
-	return get_file_active(file);
-#else
-	return get_file_rcu(*file);
-#endif
-}
+/*
+ * Tail pages of compound device pages share their structs' memory: named for
+ * hugetlbfs before v6.5, where mm/sparse-vmemmap.c asks for that.
+ */
+#define IOPMEM_COMPOUND_PAGES_SHARE					\
+	(IS_ENABLED(CONFIG_ARCH_WANT_OPTIMIZE_DAX_VMEMMAP) ||		\
+	 IS_ENABLED(CONFIG_ARCH_WANT_HUGETLB_PAGE_OPTIMIZE_VMEMMAP))
 
 #endif /* _IOPMEM_COMPAT_H */

@@ -434,8 +434,8 @@ struct iopmem_error_injection {
  *
  * Errors: EINVAL; E2BIG; EFAULT; ENOENT no such number; ESTALE it has another
  * UUID; ERANGE outside the namespace or region; EBUSY the range is no free
- * space, or the function is being reset; EOPNOTSUPP a kernel without dma-bufs,
- * or a namespace of IOPMEM_MODE_P2PDMA, whose memory others allocate; ENOMEM;
+ * space, or the function is being reset; EOPNOTSUPP a namespace of
+ * IOPMEM_MODE_P2PDMA, whose memory others allocate; ENOMEM;
  * EMFILE; ENODEV the region is gone; EINTR a signal came first.
  */
 struct iopmem_export {
@@ -646,7 +646,7 @@ struct iopmem_pointer_export {
  *   media                 volatile | persistent
  *   label_size            bytes at its start that belong to labels, 0 if none
  *   lent                  free space that is exported as dma-bufs: words of the
- *                         form OFFSET+LENGTH
+ *                         form OFFSET+LENGTH, as many as fit into a page
  *   prefetchable          0 | 1
  *   cache_platform        wb | wt | wc | uc- | uc: what the platform alone
  *                         (the MTRRs) would make of a cached mapping
