@@ -136,7 +136,7 @@ struct iopmem_region {
 	const char *platform;
 	struct list_head namespaces;
 	struct list_head loans;
-	struct mutex space_lock;
+	struct mutex space_lock;	/* what is where */
 	u64 available;
 	u64 extent;
 	atomic_t resets;

@@ -57,8 +57,8 @@ int iopmem_namespace_close_doors(struct iopmem_namespace *ns, bool revoke, char 
 		iopmem_namespace_open_doors(ns);
 		iopmem_users_name(ns, true, users, sizeof(users));
 		return iopmem_refuse(reason, -EBUSY,
-				     "%lu pages of %s are pinned (for DMA?); it was used by %s", busy,
-				     dev_name(&ns->dev), users[0] ? users : "nobody known");
+				     "%lu pages of %s are pinned (for DMA?); it was used by %s",
+				     busy, dev_name(&ns->dev), users[0] ? users : "nobody known");
 	}
 	return 0;
 }

@@ -238,13 +238,18 @@ static void namespace_release(struct device *dev)
 	kfree(ns);
 }
 
-/* The node is called iopdax0n1, the namespace iopmem0n1. */
+/*
+ * The node is called iopdax0n1, the namespace iopmem0n1. This may not fail: the
+ * kernel would make a node of the device's own name (device_get_devnode()), not find
+ * it when the namespace goes, and so keep the next disk of that name from its node.
+ */
 static char *namespace_devnode(iopmem_const struct device *dev, umode_t *mode, kuid_t *uid,
 			       kgid_t *gid)
 {
 	if (mode)
 		*mode = 0600;
-	return kasprintf(GFP_KERNEL, "iopdax%s", dev_name(dev) + strlen(IOPMEM_DRIVER_NAME));
+	return kasprintf(GFP_KERNEL | __GFP_NOFAIL, "iopdax%s",
+			 dev_name(dev) + strlen(IOPMEM_DRIVER_NAME));
 }
 
 const struct device_type iopmem_region_type = {

@@ -26,6 +26,20 @@ struct ModeTests {
         #expect(found?.dev == "iopmem0n1")
     }
 
+    @Test("whoever made a dma-buf is named, though he is not seen to have the node open")
+    func exporter() throws {
+        let host = try boundHost()
+        _ = try operation(host).create(request(.devdax, .bytes(64 << 20)))
+        let directory = try #require(host.root.realPath("/sys/class/iopmem/iopmem0n1"))
+        try host.tree.write("1", to: "\(directory)/openers")
+        try host.tree.write("gpu app[0][77]", to: "\(directory)/last_opener")
+        let shown = try Inventory(root: host.root).withUsage(on: host).namespaces
+        #expect(shown.first?.holders == [.init(kind: "process", name: "gpu app[0]", pid: 77)])
+        try host.tree.write("0", to: "\(directory)/openers")
+        let free = try Inventory(root: host.root).withUsage(on: host).namespaces
+        #expect(free.first?.holders == [])
+    }
+
     @Test("who has a devdax node open or mapped is named, and keeps it")
     func holder() throws {
         let host = try boundHost()

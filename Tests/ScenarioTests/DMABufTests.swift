@@ -17,11 +17,15 @@ struct DMABufTests {
         static let card = Topology.Node.card("card0", megabytes: 64)
         static let edu = Topology.Node.edu("edu0")
 
+        /// QEMU has no switches that route by themselves: there only addresses are looked at.
+        static let translatedSwitch = "below one switch, translated"
         /// Where a device gets the memory's own addresses by a DMA mapping.
         static let beyondReach = "behind two root ports of a Zen"
 
         static let all = [
             Place("below one switch", Topology(.switch("sw0", card, edu)), "bus_addr"),
+            Place(
+                translatedSwitch, Topology(.switch("sw0", card, edu)).translatingDMA(), "bus_addr"),
             Place(
                 beyondReach,
                 Topology(.rootPort("rp0", card), .rootPort("rp1", edu)).onProcessor("EPYC"),
@@ -86,6 +90,16 @@ struct DMABufTests {
                     let log = try await guest.run("dmesg | grep 'no dma-bu[f] for \(edu)'").output
                     #expect(
                         log.contains("the root complex is not known to forward"), "it said \(log)")
+                }
+                return
+            }
+            guard place.testDescription != Place.translatedSwitch else {
+                try await machine.step("its device gets the address on the bus, untranslated") {
+                    let said = try await guest.run(
+                        "iopmem-guest importer obedient \(words) look"
+                    ).output
+                    let start = bar.lowerBound + UInt64(namespace.offset + (4 << 20))
+                    #expect(said.hasPrefix("mapped 0x\(String(start, radix: 16)) "), "\(said)")
                 }
                 return
             }

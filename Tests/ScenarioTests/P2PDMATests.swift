@@ -15,6 +15,9 @@ struct P2PDMATests {
         let topology: Topology
         /// What `iopmemctl topology` says of it, the kernel's verdict in words.
         let verdict: String
+        /// Not where a bus address meets a translating IOMMU: QEMU has no switches that route by
+        /// themselves, so the write gets to the IOMMU, which refuses it, and the drive says nothing.
+        let isEmulated: Bool
 
         static let card = Topology.Node.card("card0", megabytes: 64)
         static let drive = Topology.Node.nvme("nvme0")
@@ -43,12 +46,30 @@ struct P2PDMATests {
                 "behind two host bridges",
                 Topology(.rootPort("rp0", card), .hostBridge("pxb0", bus: 64, children: [drive])),
                 "not_supported"),
+            // Linux switches access control on with the IOMMU, here that of the root port.
+            Place("two functions, redirected", functions.translatingDMA(), "not_supported"),
+            Place(
+                "two functions, redirected by a Zen",
+                functions.onProcessor("EPYC").translatingDMA(), "through_host_bridge"),
+            Place(
+                "two functions, not redirected",
+                functions.translatingDMA().booted(with: "pci=disable_acs_redir=pci:1b36:000c"),
+                "bus_addr", isEmulated: false),
+            Place(
+                "below one switch, translated",
+                Topology(.switch("sw0", card, drive)).translatingDMA(), "bus_addr",
+                isEmulated: false),
         ]
 
-        init(_ description: String, _ topology: Topology, _ verdict: String) {
+        static let functions = Topology(.functions("rp0", children: [card, drive]))
+
+        init(
+            _ description: String, _ topology: Topology, _ verdict: String, isEmulated: Bool = true
+        ) {
             testDescription = description
             self.topology = topology
             self.verdict = verdict
+            self.isEmulated = isEmulated
         }
     }
 
@@ -70,6 +91,24 @@ struct P2PDMATests {
             ).json()
             #expect(listing.pairs.map(\.verdict) == [place.verdict])
             let namespace = try await machine.create(on: "card0", "--mode p2pdma --size 32M")
+            try await machine.step("tool, driver and kernel count the same way") {
+                let words = drive.split { ":.".contains($0) }.joined(separator: " ")
+                let judged = try await machine.guest.run(
+                    "iopmem-guest judge /dev/\(namespace.region) \(words)"
+                ).output.split(separator: "\n")
+                // The driver's verdict and distance, and the kernel's.
+                let said = try #require(judged.first?.split(separator: " ").map(String.init))
+                let distance = try #require(listing.pairs.first).distance
+                try #require(said.count == 3, "it said \(said)")
+                #expect(said[0] == place.verdict)
+                #expect(said[1] == "\(distance)")
+                if place.verdict == "not_supported" {
+                    #expect(try #require(Int(said[2])) < 0)
+                } else {
+                    #expect(said[2] == said[1])
+                }
+            }
+            guard place.isEmulated else { return }
             try await machine.step("\(place.testDescription): \(place.verdict)") {
                 let command =
                     "iopmem-guest p2pmem \(namespace.path) /dev/nvme0n1 \(Self.length) >/run/moved"
@@ -94,6 +133,7 @@ struct P2PDMATests {
 
         struct Pair: Decodable {
             let verdict: String
+            let distance: Int
         }
     }
 

@@ -78,6 +78,23 @@ struct SystemTests {
         }
     }
 
+    /// Of a program that writes to the first page of a file or node; with `uc` behind its path, by
+    /// an uncached mapping.
+    private func entry(of words: String, on machine: Machine) async throws -> PageTableEntry {
+        let address = try await machine.guest.run(
+            """
+            setsid iopmem-guest spin \(words) >/run/spin.out 2>&1 &
+            until test -s /run/spin.out; do sleep 0.1; done
+            cat /run/spin.out
+            """
+        ).output
+        let entry = try await machine.pageTableEntry(
+            at: try #require(UInt64(address, radix: 16), "it said \(address)"))
+        try await machine.guest.run(
+            "pkill -KILL -x iopmem-guest; while pgrep -x iopmem-guest; do sleep 0.1; done")
+        return entry
+    }
+
     /// That they are those of the page tables.
     private func checkCacheTypes(
         on machine: Machine, platform: String, _ kernel: Kernel
@@ -100,6 +117,28 @@ struct SystemTests {
             try await expect(platform, in: "cache_platform", of: namespace.region)
             try await expect("wc", in: "cache_kernel", of: namespace.dev)
             try await expect(user, in: "cache_user", of: namespace.dev)
+        }
+        try await machine.step("a file's entry in a program's page table says so too") {
+            try await guest.run(
+                """
+                mkfs.ext4 -q -F -b 4096 \(namespace.path)
+                mkdir -p /run/files
+                mount -o dax=always \(namespace.path) /run/files
+                fallocate -l 2M /run/files/mapped
+                """)
+            #expect(
+                try await entry(of: "/run/files/mapped", on: machine).cacheType == user)
+            try await guest.run("umount /run/files")
+        }
+        try await machine.step("those of a devdax node are as their maker asked") {
+            let rings = try await machine.create(on: "card0", "--mode devdax --size 2M")
+            try await expect("wc", in: "cache_user", of: rings.dev)
+            for (words, type) in [(rings.path, "wc"), (rings.path + " uc", "uc-")] {
+                let found = try await entry(of: words, on: machine)
+                #expect(found.cacheType == type)
+                let start = try #require(try await machine.function("card0").bars[2]).lowerBound
+                #expect(found.physical == start + UInt64(rings.offset))
+            }
         }
         try await machine.step("the kernel's own list says that the BAR is write-combining") {
             try await guest.run(

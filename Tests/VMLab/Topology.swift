@@ -57,6 +57,13 @@ public struct Topology: Sendable {
         return copy
     }
 
+    /// The same machine with more on the kernel's command line.
+    public func booted(with argument: String) -> Topology {
+        var copy = self
+        copy.kernelArguments.append(argument)
+        return copy
+    }
+
     /// The same machine for measurements: so many processors, memory that no file is behind, a clock.
     public func measuring(processors: Int) -> Topology {
         var copy = self

@@ -4,11 +4,11 @@
 //     done, and what cannot: each step is a line "ok WHAT", or "failed WHAT
 //     (...)" and exit status 1 in the end. NODE is the namespace's, of 16 MiB or
 //     more; at offset FREE of the region, 4 MiB are free.
-// iopmem-guest importer KIND REGION ID UUID OFFSET LENGTH [any] [hold|stay]
+// iopmem-guest importer KIND REGION ID UUID OFFSET LENGTH [any] [look|hold|stay]
 //     Gives a dma-buf to the test's importer (Tests/importer), whose KIND is
 //     obedient, stubborn or old, and lets its device copy the first 4 KiB to the
 //     last. Prints "mapped ADDRESS ENTRIES" and "copied"; or "refused", and the
-//     name of the errno. With hold it keeps the mapping until the memory is taken
+//     name of the errno. With look it copies nothing. With hold it keeps the mapping until the memory is taken
 //     back, prints "SIGBUS" when its own mapping is gone, "dead" if nothing can be
 //     begun with the dma-buf either, and in the end "let go"; one that is
 //     not obedient waits for 4 s in between. With stay it has a second dma-buf of
@@ -353,7 +353,7 @@ int importer_command(int argc, char **argv)
 	struct importer_attach attach = { .kind = IMPORTER_OLD };
 	struct importer_copy copy = { .length = PAGE };
 	struct importer_state state;
-	int importer, hold = 0, stay = 0;
+	int importer, look = 0, hold = 0, stay = 0;
 	char *view;
 
 	if (argc < 6)
@@ -370,6 +370,7 @@ int importer_command(int argc, char **argv)
 	call.offset = strtoull(argv[4], NULL, 0);
 	call.length = strtoull(argv[5], NULL, 0);
 	for (int i = 6; i < argc; i++) {
+		look |= !strcmp(argv[i], "look");
 		hold |= !strcmp(argv[i], "hold");
 		stay |= !strcmp(argv[i], "stay");
 		if (!strcmp(argv[i], "any"))
@@ -382,6 +383,8 @@ int importer_command(int argc, char **argv)
 		return refused();
 	state = state_of(importer);
 	printf("mapped 0x%llx %u\n", state.address, state.entries);
+	if (look)
+		return 0;
 
 	view = map(attach.fd, call.length, 0);
 	if (view == MAP_FAILED)

@@ -238,7 +238,7 @@ int main(int argc, char **argv)
 	if (argc >= 2 && !strcmp(argv[1], "replay"))
 		return replay_command(argc - 2, argv + 2);
 	if (argc >= 2 && (!strcmp(argv[1], "poison") || !strcmp(argv[1], "load") ||
-			  !strcmp(argv[1], "pin")))
+			  !strcmp(argv[1], "pin") || !strcmp(argv[1], "spin")))
 		return memory_command(argc - 1, argv + 1);
 	if (argc >= 2 && !strcmp(argv[1], "faults"))
 		return faults_command(argc - 2, argv + 2);

@@ -9,17 +9,24 @@
 //   iopmem-guest pin FILE
 //       Pins the file's first page (vmsplice into a pipe), unmaps and closes the
 //       file, prints "pinned", and keeps the page until it is killed.
+//   iopmem-guest spin FILE [uc]
+//       Writes to the first page of a file or devdax node, on processor 0 and until
+//       it is killed; with uc, by an uncached mapping of a node. Prints where the
+//       page is, in hexadecimal digits.
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "../../kmod/include/uapi/linux/iopmem.h"
 #include "guest.h"
 
 static const size_t page = 4096;
@@ -100,6 +107,31 @@ static int pin(const char *file)
 		pause();
 }
 
+static int spin(const char *path, int uncached)
+{
+	struct iopmem_mapping_cache cache = { .size = sizeof(cache), .cache = IOPMEM_CACHE_UC };
+	int file = open(path, O_RDWR | O_CLOEXEC);
+	volatile unsigned char *address;
+	cpu_set_t processors;
+
+	if (file < 0)
+		return fail(path);
+	if (uncached && ioctl(file, IOPMEM_IOC_SET_MAPPING_CACHE, &cache))
+		return fail("IOPMEM_IOC_SET_MAPPING_CACHE");
+	CPU_ZERO(&processors);
+	CPU_SET(0, &processors);
+	if (sched_setaffinity(0, sizeof(processors), &processors))
+		return fail("sched_setaffinity");
+	address = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	if (address == MAP_FAILED)
+		return fail("mmap");
+	*address = 1;
+	printf("%lx\n", (unsigned long)address);
+	fflush(stdout);
+	for (;;)
+		++*address;
+}
+
 int memory_command(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[0], "poison"))
@@ -108,6 +140,9 @@ int memory_command(int argc, char **argv)
 		return load(argv[1], argv[2]);
 	if (argc == 2 && !strcmp(argv[0], "pin"))
 		return pin(argv[1]);
-	fprintf(stderr, "iopmem-guest: poison FILE OFFSET, load FILE OFFSET, or pin FILE\n");
+	if ((argc == 2 || argc == 3) && !strcmp(argv[0], "spin"))
+		return spin(argv[1], argc == 3 && !strcmp(argv[2], "uc"));
+	fprintf(stderr,
+		"iopmem-guest: poison FILE OFFSET, load FILE OFFSET, pin FILE, or spin FILE [uc]\n");
 	return 64;
 }

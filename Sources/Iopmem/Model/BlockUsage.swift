@@ -89,6 +89,23 @@ struct BlockUsage {
 
     /// Who holds a namespace. Opens nothing.
     func holders(of namespace: Namespace) -> [Namespace.Holder] {
+        let found = visibleHolders(of: namespace)
+        guard found.isEmpty, namespace.openers > 0 else { return found }
+        return namespace.lastOpener.flatMap { Self.opener($0) }.map { [$0] } ?? []
+    }
+
+    /// Who opened it, where nobody is seen to hold it: a dma-buf of it is open, whose descriptors
+    /// are like no node.
+    ///
+    /// - Parameter text: `fio[312]`, as the driver puts it.
+    private static func opener(_ text: String) -> Namespace.Holder? {
+        guard text.last == "]", let bracket = text.lastIndex(of: "["),
+            let pid = Int32(text[text.index(after: bracket)...].dropLast())
+        else { return nil }
+        return Namespace.Holder(kind: "process", name: String(text[..<bracket]), pid: pid)
+    }
+
+    private func visibleHolders(of namespace: Namespace) -> [Namespace.Holder] {
         guard namespace.isBlock else { return mappers(of: namespace) }
         let nodes = nodes(ofDisk: namespace.dev, at: Self.diskDirectory(of: namespace))
         var holders = nodes.flatMap { fileHolders(of: $0) }

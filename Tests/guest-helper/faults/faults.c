@@ -88,9 +88,14 @@ static void fail_each(const struct call *call)
 		// misses the name.
 		if (error && error != ENOMEM &&
 		    !(error == EINVAL && !strncmp(faults_reason, "the disk ", 9) &&
-		      strstr(faults_reason, " cannot be added (error -22)")))
-			die("%s, allocation %d: %s: %s", call->name, n, strerrorname_np(error),
-			    faults_reason);
+		      strstr(faults_reason, " cannot be added (error -22)"))) {
+			int again = call->make();
+
+			snapshot(after);
+			die("%s, allocation %d: %s: %s; again, without a fault: %s\n%s", call->name, n,
+			    strerrorname_np(error), faults_reason,
+			    again ? strerrorname_np(again) : "OK", after);
+		}
 		if (error) {
 			snapshot(after);
 			if (strcmp(before, after))
