@@ -77,6 +77,40 @@ struct DeviceListTests {
         #expect(card.bars.last?.problem?.yieldsToForce == (problem == .notPrefetchable))
     }
 
+    /// BAR 2's register is at 0x18; kernels that found no room leave zeros in `resource`.
+    @Test(
+        "a BAR that the kernel forgot is known by its register",
+        arguments: [
+            (0x0c, ["memory", "64bit", "prefetchable"]), (0x08, ["memory", "prefetchable"]),
+            (0x04, ["memory", "64bit"]), (0x00, nil),
+            // I/O ports, or a device that does not answer.
+            (0x01, nil), (0xff, nil),
+        ] as [(UInt8, [String]?)])
+    func forgotten(register: UInt8, flags: [String]?) throws {
+        let tree = try CapturedTree.twoCards.unpack()
+        let zero = "0x0000000000000000"
+        try setResource("\(zero) \(zero) \(zero)", in: tree)
+        var config = try tree.root.bytes("\(devicePath)/config")
+        config.replaceSubrange(0x18..<0x20, with: [register, 0, 0, 0, 0, 0, 0, 0])
+        try tree.write(config, to: "\(devicePath)/config")
+        let card = try DeviceList(root: tree.root).device(at: address("00:10.0"))
+        #expect(card.bars.map(\.index) == (flags == nil ? [0] : [0, 2]))
+        guard let flags else { return }
+        #expect(card.bars[1].flags == flags)
+        #expect(card.bars[1].size == 0)
+        #expect(card.bars[1].problem == .unassigned)
+    }
+
+    @Test("the upper half of a 64-bit BAR is none of its own")
+    func upperHalf() throws {
+        let tree = try CapturedTree.twoCards.unpack()
+        var config = try tree.root.bytes("\(devicePath)/config")
+        config[0x1c] = 0x0c
+        try tree.write(config, to: "\(devicePath)/config")
+        let card = try DeviceList(root: tree.root).device(at: address("00:10.0"))
+        #expect(card.bars.map(\.index) == [0, 2])
+    }
+
     @Test("the BAR with the MSI-X table is refused, whatever its size")
     func msix() throws {
         let tree = try CapturedTree.twoCards.unpack()

@@ -18,15 +18,75 @@ struct DoctorTests {
         #expect(!checks.contains { $0.id == "bar" })
     }
 
+    /// The first card's; the second is taken away, so that nothing else is to be said.
+    private static let card = "/sys/devices/pci0000:00/0000:00:10.0"
+
+    /// A machine with one card, whose BAR 2 stands so in sysfs' `resource`.
+    private func machine(bar: String) throws -> SimulatedHost {
+        let host = try SimulatedHost()
+        try host.tree.remove("/sys/bus/pci/devices/0000:00:11.0")
+        var lines = try host.root.text("\(Self.card)/resource").split(separator: "\n")
+        lines[2] = Substring(bar)
+        try host.tree.write(lines.joined(separator: "\n"), to: "\(Self.card)/resource")
+        return host
+    }
+
+    @Test(
+        "a card whose memory got no address is a problem without being named",
+        arguments: [
+            ("0x0000000000000000 0x000000000fffffff 0x000000002014220c", "256 MiB"),
+            // As kernels leave it that forget what they found no room for.
+            ("0x0000000000000000 0x0000000000000000 0x0000000000000000", "of unknown size"),
+        ])
+    func unassigned(bar: String, size: String) throws {
+        let host = try machine(bar: bar)
+        let checks = try Doctor(host).examine([]).filter { $0.id == "bar" }
+        #expect(checks.map(\.subject) == ["0000:00:10.0 BAR 2"])
+        #expect(checks.first?.status == .problem)
+        #expect(checks.first?.finding.hasPrefix("\(size), no address was assigned") == true)
+        #expect(checks.first?.remedy?.contains("pci=realloc") == true)
+        // What is not there yet needs no module.
+        try host.tree.write("6.12", to: "/proc/sys/kernel/osrelease")
+        try host.tree.write("kernel/x.ko:", to: "/lib/modules/6.12/modules.dep")
+        #expect(try status("module", host) == .warning)
+        // Another driver lives with it, unless that device is the one that is meant.
+        try host.bind("0000:00:10.0", to: "vfio-pci")
+        #expect(try status("bar", host) == .warning)
+        let named = try Doctor(host).examine([try address("00:10.0")])
+        #expect(named.contains { $0.id == "bar" && $0.status == .problem })
+    }
+
+    @Test("where every card's memory has its address, none is missed")
+    func assigned() throws {
+        let checks = try Doctor(try SimulatedHost()).examine([]).filter { $0.id == "bar" }
+        #expect(checks.map(\.subject) == ["0000:00:10.0 BAR 2", "0000:00:11.0 BAR 2"])
+        #expect(checks.allSatisfy { $0.status == .ok })
+    }
+
+    @Test("a BAR that is too small is nobody's business, unless a file is about its card")
+    func tooSmall() throws {
+        let host = try machine(bar: "0x00000000e0000000 0x00000000e00fffff 0x000000000014220c")
+        #expect(try status("bar", host) == nil)
+        try host.tree.write("[device]\nid = 1af4:1110\n", to: "/etc/iopmem/card.conf")
+        let checks = try Doctor(host).examine([]).filter { $0.id == "bar" }
+        #expect(checks.map(\.status) == [.problem, .problem])
+        #expect(checks.last?.finding.contains("too small: 1048576 bytes") == true)
+    }
+
     @Test("every warning and problem has its remedy")
     func remedies() throws {
         let host = try SimulatedHost(.mounted)
         try host.tree.write("swiotlb=force", to: "/proc/cmdline")
         try host.tree.write("[integrity]", to: "/sys/kernel/security/lockdown")
         host.version.abi = 9
-        let checks = try Doctor(host).examine([try address("00:10.0"), try address("03:00.0")])
+        let checks = try Doctor(host).examine(
+            ["00:10.0", "00:1f.0", "03:00.0", "04:00.0"].map { try address($0) })
         let faults = checks.filter { $0.status == .problem || $0.status == .warning }
-        #expect(faults.count >= 3)
+        #expect(faults.count >= 5)
+        // A bridge, a function without memory, and one with too little of it.
+        for finding in ["it is a bridge", "it has no memory BAR", "too small"] {
+            #expect(faults.contains { $0.finding.contains(finding) }, "\(finding)")
+        }
         #expect(faults.allSatisfy { $0.remedy?.isEmpty == false })
     }
 

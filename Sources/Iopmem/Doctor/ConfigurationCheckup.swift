@@ -5,8 +5,7 @@ import IopmemSystem
 struct ConfigurationCheckup {
     let root: SystemRoot
 
-    func examine() throws(IopmemError) -> [Check] {
-        let review = try ConfigReview(root: root)
+    func examine(_ review: ConfigReview) -> [Check] {
         var checks = review.files.map(check)
         if review.files.contains(where: { !$0.isShare }) {
             checks += [

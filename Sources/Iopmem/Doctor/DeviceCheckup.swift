@@ -5,9 +5,22 @@ import IopmemSystem
 struct DeviceCheckup {
     let root: SystemRoot
 
-    /// Every BAR of a function that the user named; only the good ones of a
-    /// function that was found.
-    func examine(_ device: Device, isNamed: Bool) -> [Check] {
+    /// Whether there is something to say of a function of which nobody spoke: it has memory that
+    /// could be a region, or that would be one at another address.
+    func concerns(_ device: Device) -> Bool {
+        device.bars.contains { isGood($0) || isMisplaced($0) }
+    }
+
+    /// Whether a BAR of a function can be a region, as far as can be seen.
+    func isUsable(_ device: Device) -> Bool {
+        device.bars.contains { isGood($0) }
+    }
+
+    /// Every BAR of a function that is meant; of others only the good ones, and those that lack
+    /// nothing but an address: most devices have small BARs, and are none of ours.
+    ///
+    /// - Parameter isMeant: Whether the user or a configuration file names it, or it is bound.
+    func examine(_ device: Device, isMeant: Bool) -> [Check] {
         var checks: [Check] = []
         if device.isBridge {
             checks.append(
@@ -15,12 +28,13 @@ struct DeviceCheckup {
                     "bar", .problem, "\(device.address)", "it is a bridge",
                     remedy: "name a device with memory: iopmemctl devices"))
         } else {
-            let isUsable = device.bars.contains { isGood($0) }
-            checks += device.bars.filter { isNamed || isGood($0) }
-                .map { bar($0, of: device, isUsable: isUsable) }
-            if device.bars.isEmpty, isNamed {
+            checks += device.bars.filter { isMeant || isGood($0) || isMisplaced($0) }
+                .map { bar($0, of: device, isMeant: isMeant) }
+            if device.bars.isEmpty, isMeant {
                 checks.append(
-                    Check("bar", .problem, "\(device.address)", "it has no memory BAR"))
+                    Check(
+                        "bar", .problem, "\(device.address)", "it has no memory BAR",
+                        remedy: "choose another device: iopmemctl devices"))
             }
         }
         if device.isBound { checks.append(decoding(device)) }
@@ -32,10 +46,17 @@ struct DeviceCheckup {
         bar.problem == nil || bar.problem == .unknown
     }
 
+    private func isMisplaced(_ bar: Device.Bar) -> Bool {
+        bar.problem == .unassigned
+    }
+
     /// A BAR that cannot be a region matters only where no other can.
-    private func bar(_ bar: Device.Bar, of device: Device, isUsable: Bool) -> Check {
+    private func bar(_ bar: Device.Bar, of device: Device, isMeant: Bool) -> Check {
+        let isUsable = isUsable(device)
+        // Another driver may do without it.
+        let misplaced: Check.Status = isMeant || device.driver == nil ? .problem : .warning
         let subject = "\(device.address) BAR \(bar.index)"
-        let size = ByteSize.display(bar.size)
+        let size = bar.size == 0 ? "of unknown size" : ByteSize.display(bar.size)
         if let region = bar.region {
             return Check("bar", .ok, subject, "\(size), is region \(region)")
         }
@@ -54,7 +75,7 @@ struct DeviceCheckup {
                     ? nil : "if the device's reads have none: iopmemctl bind --force")
         case .unassigned:
             return Check(
-                "bar", .problem, subject, "\(size), \(BarProblem.unassigned.reason)",
+                "bar", misplaced, subject, "\(size), \(BarProblem.unassigned.reason)",
                 remedy: "turn on \"Above 4G decoding\" in the firmware, or boot with pci=realloc")
         case .some(let problem):
             return Check(

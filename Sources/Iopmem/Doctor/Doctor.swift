@@ -12,23 +12,25 @@ public struct Doctor {
         self.host = host
     }
 
-    /// Everything about the machine, and about these functions; without any,
-    /// about those that are bound or could be.
+    /// Everything about the machine, and about these functions; without any, about those that are
+    /// bound or in a configuration file, could be bound, or could if their memory had an address.
     public func examine(_ addresses: [PCIAddress]) throws(IopmemError) -> [Check] {
         let list = try DeviceList(root: root)
         let inventory = try Inventory(root: root)
         var named: [Device] = []
         for address in addresses { named.append(try list.device(at: address)) }
-        let candidates = list.devices.filter { device in
-            device.isBound || device.bars.contains { $0.problem == nil || $0.problem == .unknown }
-        }
-        let devices = addresses.isEmpty ? candidates : named
-        var checks = [privileges(), module(isNeeded: !devices.isEmpty)]
+        let review = try ConfigReview(root: root)
+        let checkup = DeviceCheckup(root: root)
+        let meant = Set(named.isEmpty ? review.files.flatMap(\.devices) : addresses).union(
+            list.devices.filter(\.isBound).map(\.address))
+        let devices =
+            named.isEmpty
+            ? list.devices.filter { meant.contains($0.address) || checkup.concerns($0) } : named
+        let isNeeded = devices.contains { meant.contains($0.address) || checkup.isUsable($0) }
+        var checks = [privileges(), module(isNeeded: isNeeded)]
         checks += [version(), signing()].compactMap { $0 }
         checks += kernelOptions()
-        checks += devices.flatMap { device in
-            DeviceCheckup(root: root).examine(device, isNamed: !addresses.isEmpty)
-        }
+        checks += devices.flatMap { checkup.examine($0, isMeant: meant.contains($0.address)) }
         checks += inventory.regions.filter { region in
             addresses.isEmpty || addresses.contains(region.device)
         }.map { cache($0) }
@@ -45,7 +47,7 @@ public struct Doctor {
             .examine(devices.filter(\.isBound))
         checks += DAXCheckup(host: host).examine(wanted)
         checks.append(udevRules())
-        checks += try ConfigurationCheckup(root: root).examine()
+        checks += ConfigurationCheckup(root: root).examine(review)
         return checks
     }
 

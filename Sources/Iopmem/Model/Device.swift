@@ -54,7 +54,7 @@ public struct Device: Sendable, Equatable {
     public struct Bar: Sendable, Equatable {
         /// 0…5.
         public var index: Int
-        /// Bytes.
+        /// Bytes; 0 where no address was assigned, and the kernel does not say how many.
         public var size: UInt64
         /// The CPU address of its first byte; 0 if none is assigned.
         public var physicalAddress: UInt64

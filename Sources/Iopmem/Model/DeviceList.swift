@@ -57,7 +57,8 @@ extension Device {
             serial: function.serial, link: PCILink(of: directory, root: root),
             iommuGroup: root.linkName("\(directory)/iommu_group").flatMap { Int($0) },
             iommu: IOMMUMode(groupType: root.optionalText("\(directory)/iommu_group/type")),
-            bars: function.bars.filter { $0.flags != 0 && $0.size != 0 }.map { bar in
+            bars: function.bars.filter { $0.flags != 0 && ($0.size != 0 || $0.isForgotten) }.map {
+                bar in
                 let region = regions.first { $0.bar == bar.index }
                 return Bar(
                     index: bar.index, size: bar.size, physicalAddress: bar.start,
@@ -94,6 +95,7 @@ extension Device {
     static func problem(of bar: PCIBar, in function: PCIFunction) -> BarProblem? {
         if function.isBridge { return .bridge }
         if !bar.isMemory { return .ports }
+        if bar.isForgotten { return .unassigned }
         if bar.size < DriverNumber.align { return .tooSmall(bar.size) }
         if bar.isUnassigned { return .unassigned }
         if function.msixBars?.contains(bar.index) == true { return .interrupts }

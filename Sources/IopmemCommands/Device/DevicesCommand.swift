@@ -56,7 +56,8 @@ struct DevicesReport: Report {
         if let place = place(of: device) { table.add(" ", " ", " ", " ", " ", place) }
         for bar in device.bars {
             table.add(
-                " ", " ", "\(bar.index)", ByteSize.display(bar.size), verdict(bar),
+                " ", " ", "\(bar.index)", bar.size == 0 ? "" : ByteSize.display(bar.size),
+                verdict(bar),
                 bar.problem?.shortReason ?? what(bar))
         }
     }

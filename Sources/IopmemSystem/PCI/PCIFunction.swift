@@ -52,7 +52,7 @@ public struct PCIBar: Equatable, Sendable {
     public var index: Int
     /// The CPU address; 0 if none is assigned.
     public var start: UInt64
-    /// Bytes; 0 if it is not implemented.
+    /// Bytes; 0 if it is not implemented, or has no address and the kernel forgot it.
     public var size: UInt64
     /// The kernel's IORESOURCE_ flags.
     public var flags: UInt64
@@ -65,6 +65,8 @@ public struct PCIBar: Equatable, Sendable {
     public var is64Bit: Bool { flags & 0x10_0000 != 0 }
     /// The kernel found no room for it (IORESOURCE_UNSET).
     public var isUnassigned: Bool { start == 0 || flags & 0x2000_0000 != 0 }
+    /// The kernel found no room for it, and no longer knows its size.
+    public var isForgotten: Bool { size == 0 && flags & 0x2000_0000 != 0 }
 
     /// That BAR.
     public init(index: Int, start: UInt64, size: UInt64, flags: UInt64) {
@@ -158,6 +160,7 @@ extension PCIFunction {
         bars = Self.bars(of: fields)
         msixBars = Self.msixBars(of: device)
         serial = Self.serial(of: device)
+        if !isBridge { addForgottenBars(of: device) }
     }
 
     /// Two words behind the capability's header, the lower one first (PCI Express Base
@@ -231,6 +234,22 @@ extension PCIFunction {
             return PCIBar(
                 index: index, start: starts[index] & ~mask, size: sizes[index],
                 flags: flags[index])
+        }
+    }
+
+    /// Where the kernel finds no room for a BAR, it may forget that there is one
+    /// (drivers/pci/setup-bus.c, reset_resource()). Its register still tells a 64-bit or prefetchable
+    /// one by its lowest bits (PCI 3.0, 6.2.5.1); how large it is, only a write would tell.
+    private mutating func addForgottenBars(of device: UnsafeMutablePointer<pci_dev>) {
+        for index in bars.indices where bars[index].flags == 0 {
+            // The upper half of the one before.
+            guard index == 0 || !bars[index - 1].is64Bit else { continue }
+            let register = pci_read_long(device, PCI_BASE_ADDRESS_0 + Int32(4 * index))
+            let is64Bit = register & 0x6 == 0x4
+            let isPrefetchable = register & 0x8 != 0
+            guard register & 0x1 == 0, is64Bit || isPrefetchable else { continue }
+            bars[index].flags =
+                0x2000_0200 | (isPrefetchable ? 0x2000 : 0) | (is64Bit ? 0x10_0000 : 0)
         }
     }
 
