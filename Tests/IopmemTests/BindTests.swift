@@ -195,6 +195,20 @@ struct BindTests {
         #expect(host.openNodes == 0)
     }
 
+    @Test("an address that the driver cannot map comes with what makes room for it")
+    func refusedAddress() throws {
+        let host = try SimulatedHost()
+        func remedy(_ error: Errno) throws -> String? {
+            host.probeRefusal = BindResult(
+                error: .noSuchAddressOrDevice, reason: "no BAR of \(card) can be a region",
+                bars: [BarVerdict(error: error, region: nil, reason: "it is so")])
+            let request = BindRequest(address: try address(card))
+            return #expect(throws: IopmemError.self) { try operation(host).bind(request) }?.remedy
+        }
+        #expect(try remedy(.outOfRange)?.contains("nokaslr") == true)
+        #expect(try remedy(.resourceBusy)?.contains("nokaslr") == false)
+    }
+
     @Test("whichever step fails, the machine is as it was", arguments: 0..<10)
     func everyStep(step: Int) throws {
         let host = try SimulatedHost()

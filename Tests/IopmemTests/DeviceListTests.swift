@@ -111,6 +111,33 @@ struct DeviceListTests {
         #expect(card.bars.map(\.index) == [0, 2])
     }
 
+    @Test(
+        "memory above what the kernel can make struct pages for is out of reach",
+        arguments: [
+            ("46 bits physical, 48 bits virtual", "fpu sse", 46),
+            ("52 bits physical, 48 bits virtual", "fpu sse", 46),
+            ("52 bits physical, 57 bits virtual", "fpu la57 sse", 52),
+            ("39 bits physical, 48 bits virtual", "fpu sse", 39),
+            ("46 bits physical, 57 bits virtual", "fpu la57", 46),
+        ] as [(sizes: String, flags: String, bits: UInt64)])
+    func outOfReach(sizes: String, flags: String, bits: UInt64) throws {
+        let tree = try CapturedTree.twoCards.unpack()
+        func problem(at start: UInt64) throws -> BarProblem? {
+            let words = [start, start + (256 << 20) - 1].map { "0x" + String($0, radix: 16) }
+            try setResource("\(words[0]) \(words[1]) 0x000000000014220c", in: tree)
+            return try DeviceList(root: tree.root).device(at: address("00:10.0")).bars.last?.problem
+        }
+        let end: UInt64 = 1 << bits
+        // Nobody tells.
+        #expect(try problem(at: end) == nil)
+        try tree.write(
+            "processor\t: 0\nflags\t\t: \(flags)\naddress sizes\t: \(sizes)\n\nprocessor\t: 1\n",
+            to: "/proc/cpuinfo")
+        #expect(try problem(at: end) == .outOfReach(end))
+        #expect(try problem(at: end - (2 << 20)) == .outOfReach(end))
+        #expect(try problem(at: end - (256 << 20)) == nil)
+    }
+
     @Test("the BAR with the MSI-X table is refused, whatever its size")
     func msix() throws {
         let tree = try CapturedTree.twoCards.unpack()

@@ -56,6 +56,41 @@ struct DoctorTests {
         #expect(named.contains { $0.id == "bar" && $0.status == .problem })
     }
 
+    @Test("a card whose memory is beyond the kernel's reach is a problem without being named")
+    func outOfReach() throws {
+        let host = try machine(bar: "0x400000000000 0x40000fffffff 0x000000000014220c")
+        func bar() throws -> Check? { try Doctor(host).examine([]).first { $0.id == "bar" } }
+        func processor(_ flags: String) throws {
+            try host.tree.write(
+                "flags\t\t: \(flags)\naddress sizes\t: 52 bits physical, 57 bits virtual\n",
+                to: "/proc/cpuinfo")
+        }
+        try processor("fpu la57")
+        #expect(try bar()?.status == .ok)
+        try processor("fpu")
+        let check = try #require(try bar())
+        #expect(check.status == .problem)
+        #expect(check.finding.contains("256 MiB, above 0x3fffffffffff, the highest address"))
+        #expect(check.remedy?.contains("below 64 TiB") == true)
+        try host.tree.write("quiet no5lvl", to: "/proc/cmdline")
+        #expect(try bar()?.remedy == "remove no5lvl from the kernel command line")
+    }
+
+    @Test(
+        "where KASLR may leave no room for the address, doctor says what would help",
+        arguments: [
+            ("0xb0000000000 0xb000fffffff", "quiet", true),
+            ("0xb0000000000 0xb000fffffff", "quiet nokaslr", false),
+            ("0xafff0000000 0xaffffffffff", "quiet", false),
+        ])
+    func kaslr(range: String, line: String, isTold: Bool) throws {
+        let host = try machine(bar: "\(range) 0x000000000014220c")
+        try host.tree.write(line, to: "/proc/cmdline")
+        let check = try #require(try Doctor(host).examine([]).first { $0.id == "bar" })
+        #expect(check.status == .ok)
+        #expect((check.remedy?.contains("nokaslr") == true) == isTold, "\(check)")
+    }
+
     @Test("where every card's memory has its address, none is missed")
     func assigned() throws {
         let checks = try Doctor(try SimulatedHost()).examine([]).filter { $0.id == "bar" }

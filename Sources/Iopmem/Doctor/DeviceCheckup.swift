@@ -17,7 +17,7 @@ struct DeviceCheckup {
     }
 
     /// Every BAR of a function that is meant; of others only the good ones, and those that lack
-    /// nothing but an address: most devices have small BARs, and are none of ours.
+    /// nothing but an address that can be used: most devices have small BARs, and are none of ours.
     ///
     /// - Parameter isMeant: Whether the user or a configuration file names it, or it is bound.
     func examine(_ device: Device, isMeant: Bool) -> [Check] {
@@ -47,7 +47,10 @@ struct DeviceCheckup {
     }
 
     private func isMisplaced(_ bar: Device.Bar) -> Bool {
-        bar.problem == .unassigned
+        switch bar.problem {
+        case .unassigned, .outOfReach: true
+        default: false
+        }
     }
 
     /// A BAR that cannot be a region matters only where no other can.
@@ -62,7 +65,8 @@ struct DeviceCheckup {
         }
         switch bar.problem {
         case nil:
-            return Check("bar", .ok, subject, "\(size), can be a region")
+            return Check(
+                "bar", .ok, subject, "\(size), can be a region", remedy: lowering(bar))
         case .unknown:
             return Check(
                 "bar", .unknown, subject, "\(size), \(BarProblem.unknown.reason)",
@@ -77,12 +81,38 @@ struct DeviceCheckup {
             return Check(
                 "bar", misplaced, subject, "\(size), \(BarProblem.unassigned.reason)",
                 remedy: "turn on \"Above 4G decoding\" in the firmware, or boot with pci=realloc")
+        case .outOfReach(let end):
+            let word = commandLine.first { $0 == "no5lvl" }
+            return Check(
+                "bar", misplaced, subject, "\(size), \(BarProblem.outOfReach(end).reason)",
+                remedy: word.map { "remove \($0) from the kernel command line" }
+                    ?? "have the firmware place it below \(ByteSize.display(end)): lower its base of"
+                    + " memory-mapped I/O above 4 GiB (\"MMIO High Base\")")
         case .some(let problem):
             return Check(
                 "bar", isUsable ? .ok : .problem, subject, "\(size), \(problem.reason)",
                 remedy: isUsable ? nil : "choose another device: iopmemctl devices")
         }
     }
+
+    private var commandLine: [Substring] {
+        (root.optionalText("/proc/cmdline") ?? "").split(separator: " ")
+    }
+
+    /// What to do should the driver refuse its address. Kernels that randomise where the direct map
+    /// lies (KASLR) left it no more than 10 TiB above the RAM, until that took away too much of
+    /// ZONE_DEVICE (arch/x86/mm/kaslr.c, kernel_randomize_memory()); which ones do, nobody sees.
+    private func lowering(_ bar: Device.Bar) -> String? {
+        let unit: UInt64 = 1 << 40
+        guard let memory = StructPages.totalMemory(root: root), !commandLine.contains("nokaslr")
+        else { return nil }
+        let end = ((memory + unit - 1) / unit + 10) * unit
+        guard bar.physicalAddress + (bar.size - 1) >= end else { return nil }
+        return "if bind is refused for its address: \(Self.kaslr)"
+    }
+
+    /// What to do where the direct map is smaller than it could be.
+    static let kaslr = "boot with nokaslr, or update the kernel"
 
     private func decoding(_ device: Device) -> Check {
         let subject = "\(device.address)"

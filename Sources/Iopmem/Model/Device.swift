@@ -87,6 +87,8 @@ public enum BarProblem: Sendable, Equatable {
     case interrupts
     /// Reads may have side effects; `--force` accepts it.
     case notPrefetchable
+    /// It ends above this address, up to which the kernel can make struct pages.
+    case outOfReach(UInt64)
     /// Start or size is no multiple of the alignment.
     case misaligned
     /// Only root can see whether the MSI-X table is in it.
@@ -102,6 +104,9 @@ public enum BarProblem: Sendable, Equatable {
         case .unassigned: "no address was assigned; firmware or bridge windows lack the space"
         case .interrupts: "holds the MSI-X table or pending bits of the device"
         case .notPrefetchable: "not prefetchable: reads may have side effects (--force accepts it)"
+        case .outOfReach(let end):
+            "above 0x\(String(end - 1, radix: 16)), the highest address for which this kernel makes"
+                + " struct pages"
         case .misaligned: "not aligned to \(DriverNumber.align) bytes"
         case .unknown: "only root can see whether it holds the device's MSI-X table"
         }

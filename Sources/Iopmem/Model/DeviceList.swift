@@ -18,7 +18,8 @@ public struct DeviceList: Sendable, Equatable {
             throw IopmemError(.failed, "cannot read the PCI bus", because: error.message)
         }
         let inventory = try Inventory(root: root)
-        devices = functions.map { Device($0, inventory: inventory, root: root) }
+        let map = DirectMap(root: root)
+        devices = functions.map { Device($0, inventory: inventory, map: map, root: root) }
     }
 
     /// The function at `address`; fails with `.notFound`.
@@ -38,7 +39,7 @@ public struct DeviceList: Sendable, Equatable {
 }
 
 extension Device {
-    init(_ function: PCIFunction, inventory: Inventory, root: SystemRoot) {
+    init(_ function: PCIFunction, inventory: Inventory, map: DirectMap, root: SystemRoot) {
         let address = PCIAddress(
             domain: function.domain, bus: function.bus, device: function.device,
             function: function.function)
@@ -63,7 +64,7 @@ extension Device {
                 return Bar(
                     index: bar.index, size: bar.size, physicalAddress: bar.start,
                     flags: Self.words(for: bar),
-                    problem: region == nil ? Self.problem(of: bar, in: function) : nil,
+                    problem: region == nil ? Self.problem(of: bar, in: function, map) : nil,
                     region: region?.dev,
                     resizableSizes: Self.resizableSizes(of: bar, directory, root))
             })
@@ -90,9 +91,11 @@ extension Device {
 
     /// In the driver's order, so that both give the same reason.
     ///
-    /// What user space cannot see is left to the driver: a bus address that
-    /// differs from the CPU's, and addresses beyond the kernel's direct map.
-    static func problem(of bar: PCIBar, in function: PCIFunction) -> BarProblem? {
+    /// What user space cannot see is left to the driver: a bus address that differs from the CPU's,
+    /// and what kernels take away from the direct map when they randomise its place (KASLR).
+    static func problem(
+        of bar: PCIBar, in function: PCIFunction, _ map: DirectMap
+    ) -> BarProblem? {
         if function.isBridge { return .bridge }
         if !bar.isMemory { return .ports }
         if bar.isForgotten { return .unassigned }
@@ -100,6 +103,7 @@ extension Device {
         if bar.isUnassigned { return .unassigned }
         if function.msixBars?.contains(bar.index) == true { return .interrupts }
         if !bar.isPrefetchable { return .notPrefetchable }
+        if let end = map.end, !map.covers(bar) { return .outOfReach(end) }
         if !bar.start.isMultiple(of: DriverNumber.align)
             || !bar.size.isMultiple(of: DriverNumber.align)
         {

@@ -277,7 +277,8 @@ extension Operation {
         return IopmemError(
             code, "iopmem did not take \(device.address)",
             because: parts.isEmpty ? "the kernel gives no reason" : parts.joined(separator: "; "),
-            remedy: "see what the kernel said: dmesg | tail")
+            remedy: result.bars.contains { $0.error == .outOfRange }
+                ? DeviceCheckup.kaslr : "see what the kernel said: dmesg | tail")
     }
 
     private func awaitRegions(

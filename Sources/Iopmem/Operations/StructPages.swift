@@ -22,9 +22,14 @@ enum StructPages {
     }
 
     /// MemAvailable, in bytes; nil where the kernel does not say.
-    static func availableMemory(root: SystemRoot) -> UInt64? {
+    static func availableMemory(root: SystemRoot) -> UInt64? { memory("MemAvailable:", root) }
+
+    /// MemTotal, in bytes; nil where the kernel does not say.
+    static func totalMemory(root: SystemRoot) -> UInt64? { memory("MemTotal:", root) }
+
+    private static func memory(_ key: String, _ root: SystemRoot) -> UInt64? {
         let lines = (root.optionalText("/proc/meminfo") ?? "").split(separator: "\n")
-        let line = lines.first { $0.hasPrefix("MemAvailable:") }
+        let line = lines.first { $0.hasPrefix(key) }
         return line.flatMap { $0.split(separator: " ").dropFirst().first }
             .flatMap { UInt64($0) }.map { $0 * 1024 }
     }

@@ -42,7 +42,7 @@ struct HostBridgeList {
     init(root: SystemRoot) {
         let release = root.optionalText("/proc/sys/kernel/osrelease").flatMap { KernelRelease($0) }
         entries = Self.entries.filter { entry in release.map { entry.since <= $0 } ?? true }
-        isZen = Self.isZen(root.optionalText("/proc/cpuinfo") ?? "")
+        isZen = Self.isZen(Processor(root: root))
     }
 
     /// Whether transfers between ports of a root complex are forwarded.
@@ -58,13 +58,9 @@ struct HostBridgeList {
         return entry.map { isWithin || !$0.isWithinOnly } ?? false
     }
 
-    private static func isZen(_ processors: String) -> Bool {
-        func value(_ key: String) -> Substring? {
-            processors.split(separator: "\n").first { $0.hasPrefix(key) }?
-                .split(separator: ":").last.map { $0.drop(while: \.isWhitespace) }
-        }
-        return value("vendor_id") == "AuthenticAMD"
-            && value("cpu family").flatMap { Int($0) } ?? 0 >= 0x17
+    private static func isZen(_ processor: Processor) -> Bool {
+        processor["vendor_id"] == "AuthenticAMD"
+            && processor["cpu family"].flatMap { Int($0) } ?? 0 >= 0x17
     }
 }
 

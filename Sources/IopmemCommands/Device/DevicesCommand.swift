@@ -95,6 +95,7 @@ extension BarProblem {
         case .unassigned: "no address was assigned"
         case .interrupts: "holds the MSI-X table"
         case .notPrefetchable: "not prefetchable (needs --force)"
+        case .outOfReach: "above what the kernel can map"
         case .unknown: "only root can see its MSI-X table"
         default: reason
         }
