@@ -28,7 +28,8 @@ public struct DoctorCommand: IopmemCommand {
 
     /// Examines and shows.
     public func run(in context: Context) throws(IopmemError) {
-        let report = DoctorReport(checks: try Doctor(context.host).examine(functions))
+        let doctor = Doctor(context.host, release: Iopmemctl.version)
+        let report = DoctorReport(checks: try doctor.examine(functions))
         try context.console.show(report)
         try report.failOnProblem()
     }

@@ -14,6 +14,13 @@ struct ProcessTests {
         #expect(outcome.complaint == "no")
     }
 
+    @Test("a program's output comes back where it succeeds, and its complaints do not")
+    func output() throws {
+        #expect(try Program.output(of: "/bin/sh", ["-c", "echo 1 2; echo no >&2"]) == "1 2")
+        #expect(try Program.output(of: "/bin/sh", ["-c", "echo 1 2; exit 3"]) == nil)
+        #expect(throws: Errno.noSuchFileOrDirectory) { try Program.output(of: "/nonexistent", []) }
+    }
+
     @Test("a program that a signal ends counts as 128 and the signal")
     func killed() throws {
         #expect(try Program.run("/bin/sh", ["-c", "kill -TERM $$"]).status == 128 + SIGTERM)

@@ -137,6 +137,28 @@ struct DoctorTests {
         #expect(try status("module", host) == .ok)
     }
 
+    @Test(
+        "tool, loaded and installed module are of one version, or doctor says which is not",
+        arguments: [
+            // An upgrade left the module that runs alone; nobody knows; only the tool was upgraded.
+            ("0.1.0", "0.1.0", nil), ("0.0.9", "0.1.0", "modprobe -r iopmem"),
+            ("0.1.0", nil, nil), ("0.0.9", nil, "iopmem-dkms"), ("0.0.9", "0.0.9", "iopmem-dkms"),
+            (nil, "0.1.0", nil), (nil, "0.0.9", "iopmem-dkms"),
+        ] as [(loaded: String?, installed: String?, remedy: String?)])
+    func versions(loaded: String?, installed: String?, remedy: String?) throws {
+        let host = try SimulatedHost()
+        try host.tree.write("6.12", to: "/proc/sys/kernel/osrelease")
+        try host.tree.write("updates/iopmem.ko:", to: "/lib/modules/6.12/modules.dep")
+        if let loaded { try host.tree.write(loaded, to: "/sys/module/iopmem/version") }
+        host.installedVersion = installed
+        let check = try #require(try Doctor(host).examine([]).first { $0.id == "module" })
+        #expect(check.status == (remedy == nil ? .ok : .warning), "\(check)")
+        for version in [loaded, installed].compactMap({ $0 }) where remedy != nil {
+            #expect(check.finding.contains(version), "\(check)")
+        }
+        #expect(remedy.map { check.remedy?.contains($0) == true } ?? (check.remedy == nil))
+    }
+
     @Test("files about cards are looked at, and with them what carries them out")
     func configuration() throws {
         let host = try SimulatedHost()
@@ -506,4 +528,9 @@ struct DoctorTests {
     private func status(_ id: String, _ host: SimulatedHost) throws -> Check.Status? {
         try Doctor(host).examine([]).first { $0.id == id }?.status
     }
+}
+
+extension Doctor {
+    /// Of the tool that belongs to the simulated driver.
+    init(_ host: any Host) { self.init(host, release: "0.1.0") }
 }

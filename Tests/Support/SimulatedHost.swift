@@ -28,6 +28,8 @@ public final class SimulatedHost: Host {
     public var ordinaryDrivers: [String: String] = [:]
     /// Whether modprobe finds the module.
     public var hasModule = true
+    /// What modinfo says of the module.
+    public var installedVersion: String? = "0.1.0"
     /// What the driver says of itself.
     public var version = DriverVersion(
         abi: 1, modes: 1 << 1 | 1 << 2 | 1 << 4, maps: 1 << 1, release: "0.1.0")
@@ -126,6 +128,11 @@ public final class SimulatedHost: Host {
         } catch {
             throw IopmemError(.failed, "\(error)")
         }
+    }
+
+    /// See Host.
+    public func installedVersion(ofModule name: String) -> String? {
+        hasModule ? installedVersion : nil
     }
 
     /// See Host.

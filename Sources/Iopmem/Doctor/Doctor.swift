@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 import IopmemSystem
-import SystemPackage
 
 /// Looks for everything that could stop a machine from working. Changes nothing.
 public struct Doctor {
     let host: any Host
+    /// The tool's version.
+    let release: String
     var root: SystemRoot { host.root }
 
     /// A doctor for that machine.
-    public init(_ host: any Host) {
+    ///
+    /// - Parameter release: The version of the tool, with which the driver's is compared.
+    public init(_ host: any Host, release: String) {
         self.host = host
+        self.release = release
     }
 
     /// Everything about the machine, and about these functions; without any, about those that are
@@ -27,8 +31,8 @@ public struct Doctor {
             named.isEmpty
             ? list.devices.filter { meant.contains($0.address) || checkup.concerns($0) } : named
         let isNeeded = devices.contains { meant.contains($0.address) || checkup.isUsable($0) }
-        var checks = [privileges(), module(isNeeded: isNeeded)]
-        checks += [version(), signing()].compactMap { $0 }
+        var checks = [privileges()]
+        checks += ModuleCheckup(host: host, release: release).examine(isNeeded: isNeeded)
         checks += kernelOptions()
         checks += devices.flatMap { checkup.examine($0, isMeant: meant.contains($0.address)) }
         checks += inventory.regions.filter { region in
@@ -57,98 +61,6 @@ public struct Doctor {
             : Check(
                 "privileges", .unknown, "user", "not root: some things cannot be looked at",
                 remedy: "run it as root")
-    }
-
-    private func module(isNeeded: Bool) -> Check {
-        if root.exists("/sys/module/\(DriverFacts.name)") {
-            let version = root.optionalText("/sys/module/\(DriverFacts.name)/version")
-            return Check("module", .ok, DriverFacts.name, "loaded, version \(version ?? "unknown")")
-        }
-        guard let installed = ModuleFile.installed(root: root) else {
-            return Check(
-                "module", .unknown, DriverFacts.name,
-                "not loaded, and the kernel's list of modules cannot be read",
-                remedy: "modprobe \(DriverFacts.name)")
-        }
-        let release = root.optionalText("/proc/sys/kernel/osrelease") ?? ""
-        return installed.path != nil
-            ? Check("module", .ok, DriverFacts.name, "installed; bind loads it")
-            : Check(
-                "module", isNeeded ? .problem : .warning, DriverFacts.name,
-                "not installed for Linux \(release)",
-                remedy: "build and install the driver for this kernel, then: depmod")
-    }
-
-    /// Only where the driver runs, and only root can ask it.
-    private func version() -> Check? {
-        guard root.exists(DriverFacts.sysfsPath), host.isPrivileged else { return nil }
-        let ours = DriverVersion.supportedABI
-        let subject = "driver and tool"
-        do throws(Errno) {
-            let control = try host.openControl()
-            defer { control.close() }
-            guard let version = try? control.version() else {
-                return Check(
-                    "abi", .problem, subject, "the driver does not answer as ours does",
-                    remedy: "install tool and driver of the same release")
-            }
-            return version.abi == ours
-                ? Check("abi", .ok, subject, "both speak ABI \(ours)")
-                : Check(
-                    "abi", .problem, subject,
-                    "the driver \(version.release) speaks ABI \(version.abi), this tool \(ours)",
-                    remedy: "install tool and driver of the same release, and load that driver")
-        } catch {
-            return Check(
-                "abi", .problem, subject, "\(ControlNode.path) cannot be opened: \(error)",
-                remedy: "see what the kernel said: dmesg | grep iopmem")
-        }
-    }
-
-    /// Whether the kernel takes only signed modules: once ours is loaded the
-    /// question is settled.
-    private func signing() -> Check? {
-        let lockdown = root.optionalText("/sys/kernel/security/lockdown")
-        let mode = lockdown?.split(separator: " ").first { $0.hasPrefix("[") }
-            .map { $0.dropFirst().dropLast() }
-        let isEnforced = root.optionalText("/sys/module/module/parameters/sig_enforce") == "Y"
-        // Four bytes of attributes, then the value.
-        let variable = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
-        let isSecureBoot = (try? root.bytes(variable)).map { $0.last == 1 } ?? false
-        let facts = [
-            mode.map { "lockdown \($0)" }, isEnforced ? "signatures enforced" : nil,
-            isSecureBoot ? "Secure Boot on" : nil,
-        ].compactMap { $0 }
-        guard !facts.isEmpty else {
-            return Check(
-                "signing", .unknown, "kernel", "whether modules must be signed cannot be read")
-        }
-        let isStrict = isEnforced || (mode != nil && mode != "none")
-        guard isStrict, !root.exists("/sys/module/\(DriverFacts.name)") else {
-            return Check("signing", .ok, "kernel", facts.joined(separator: ", "))
-        }
-        let rule = facts.joined(separator: ", ") + ": only signed modules are loaded"
-        let dkmsKey = "/var/lib/dkms/mok.pub"
-        let enrol =
-            "mokutil --import "
-            + (root.exists(dkmsKey) ? dkmsKey : "KEY.der") + ", then restart and confirm it"
-        switch ModuleFile.installed(root: root)?.isSigned(root: root) {
-        case true?:
-            return Check(
-                "signing", .warning, "kernel",
-                rule + "; \(DriverFacts.name) is signed, and whether the kernel knows the key only"
-                    + " loading it tells",
-                remedy: "modprobe \(DriverFacts.name); if it is refused: \(enrol)")
-        case false?:
-            return Check(
-                "signing", .problem, "kernel", rule + ", and \(DriverFacts.name) is not signed",
-                remedy: "install openssl and build it again, which signs it: dkms install --force"
-                    + " \(DriverFacts.name)/VERSION; then \(enrol)")
-        case nil:
-            return Check(
-                "signing", .warning, "kernel", rule,
-                remedy: "sign \(DriverFacts.name).ko with a key that the machine knows: \(enrol)")
-        }
     }
 
     private func kernelOptions() -> [Check] {

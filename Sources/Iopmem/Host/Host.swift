@@ -21,6 +21,9 @@ public protocol Host {
     /// Unloads a module, with what only it needed; `.failed` carries modprobe's
     /// words.
     func unloadModule(_ name: String) throws(IopmemError)
+    /// The version of the module that would be loaded by that name; nil where there is none, or
+    /// it cannot be asked.
+    func installedVersion(ofModule name: String) -> String?
     /// Opens the driver's control node.
     func openControl() throws(Errno) -> any DriverControl
     /// Opens a region's node.

@@ -34,6 +34,12 @@ public final class LinuxHost: Host {
         try modprobe(["-r", name], "cannot unload the module \(name)")
     }
 
+    /// By modinfo, which also looks into compressed modules.
+    public func installedVersion(ofModule name: String) -> String? {
+        let version = try? Program.output(of: "/sbin/modinfo", ["--field", "version", name])
+        return version?.isEmpty == false ? version : nil
+    }
+
     private func modprobe(_ arguments: [String], _ failure: String) throws(IopmemError) {
         let outcome: Program.Outcome
         do throws(Errno) {
