@@ -285,8 +285,25 @@ struct DoctorTests {
             "CONFIG_ZONE_DEVICE=y\n# CONFIG_FS_DAX is not set\nCONFIG_MEMORY_HOTPLUG=y",
             to: "/boot/config-6.12")
         let checks = try Doctor(host).examine([]).filter { $0.id == "kernel_config" }
-        #expect(checks.map(\.status) == [.ok, .problem, .ok])
+        #expect(checks.map(\.status) == [.ok, .problem, .ok, .warning])
         #expect(checks[1].subject == "CONFIG_FS_DAX")
+    }
+
+    @Test("a kernel without p2pdma is a warning that names the mode, and what to use instead")
+    func peerToPeer() throws {
+        let host = try SimulatedHost()
+        try host.tree.write("6.12", to: "/proc/sys/kernel/osrelease")
+        func check(_ line: String) throws -> Check {
+            try host.tree.write("CONFIG_FS_DAX=y\n\(line)\n", to: "/boot/config-6.12")
+            return try #require(
+                try Doctor(host).examine([]).first { $0.subject == "CONFIG_PCI_P2PDMA" })
+        }
+        let missing = try check("# CONFIG_PCI_P2PDMA is not set")
+        #expect(missing.status == .warning)
+        #expect(missing.finding.contains("mode p2pdma"))
+        #expect(missing.remedy?.contains("--mode devdax") == true)
+        let set = try check("CONFIG_PCI_P2PDMA=y")
+        #expect(set.status == .ok && set.remedy == nil)
     }
 
     @Test("a drive that was named has no BAR to offer: a problem with the reason")

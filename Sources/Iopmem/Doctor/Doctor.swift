@@ -65,23 +65,34 @@ public struct Doctor {
 
     private func kernelOptions() -> [Check] {
         let needed = ["CONFIG_ZONE_DEVICE", "CONFIG_FS_DAX", "CONFIG_MEMORY_HOTPLUG"]
+        let peers = "CONFIG_PCI_P2PDMA"
         let release = root.optionalText("/proc/sys/kernel/osrelease") ?? ""
         let places = ["/boot/config-\(release)", "/lib/modules/\(release)/config"]
         guard let text = places.lazy.compactMap({ root.optionalText($0) }).first else {
             return [
                 Check(
-                    "kernel_config", .unknown, needed.joined(separator: " "),
+                    "kernel_config", .unknown, (needed + [peers]).joined(separator: " "),
                     "the kernel's configuration is not in \(places[0])")
             ]
         }
         let lines = Set(text.split(separator: "\n"))
+        let hasPeers = lines.contains("\(peers)=y")
         return needed.map { option in
             lines.contains("\(option)=y")
                 ? Check("kernel_config", .ok, option, "set")
                 : Check(
                     "kernel_config", .problem, option, "not set in Linux \(release)",
                     remedy: "use a kernel that has it; --mode raw works without")
-        }
+        } + [
+            hasPeers
+                ? Check("kernel_config", .ok, peers, "set")
+                : Check(
+                    "kernel_config", .warning, peers,
+                    "not set in Linux \(release): there is no mode p2pdma",
+                    remedy:
+                        "use --mode devdax, whose memory devices may hold for long as well, or a"
+                        + " kernel that has it")
+        ]
     }
 
     private func cache(_ region: Region) -> Check {
