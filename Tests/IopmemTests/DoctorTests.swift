@@ -321,6 +321,78 @@ struct DoctorTests {
         #expect(checks.filter { $0.id == "bar" }.map(\.status) == [.ok, .ok])
     }
 
+    @Test("a BAR that could be larger comes with the command that makes it so")
+    func resizable() throws {
+        let host = try SimulatedHost()
+        func check() throws -> Check? {
+            try Doctor(host).examine([]).first { $0.id == "resizable_bar" }
+        }
+        // 64 to 256 MiB, of which it has the most; then up to 1 GiB.
+        try host.tree.write("00000000000001c0", to: "\(Self.card)/resource2_resize")
+        #expect(try check() == nil)
+        try host.tree.write("00000000000007c0", to: "\(Self.card)/resource2_resize")
+        let found = try #require(try check())
+        #expect(found.status == .ok && found.subject == "0000:00:10.0 BAR 2")
+        #expect(found.finding == "256 MiB, and it can be given up to 1 GiB")
+        let bind = "iopmemctl bind 0000:00:10.0 --bar 2 --resize-bar 1G"
+        #expect(found.remedy?.hasSuffix(": \(bind)") == true)
+        try host.bindToIopmem("0000:00:10.0")
+        #expect(try check()?.remedy?.hasSuffix("iopmemctl unbind 0000:00:10.0; \(bind)") == true)
+    }
+
+    @Test("a BAR that found no room may ask for less")
+    func smaller() throws {
+        let host = try machine(bar: "0x0000000000000000 0x000000000fffffff 0x000000002014220c")
+        func remedy() throws -> String {
+            try #require(try Doctor(host).examine([]).first { $0.id == "bar" }?.remedy)
+        }
+        #expect(try !remedy().contains("--resize-bar"))
+        try host.tree.write("00000000000007c0", to: "\(Self.card)/resource2_resize")
+        #expect(try remedy().contains("--bar 2 --resize-bar 128M"))
+    }
+
+    @Test(
+        "a link below what the card can do is a warning, with what holds it back",
+        arguments: [
+            ("16.0 GT/s PCIe", "8", "16.0 GT/s PCIe", "16", nil),
+            ("8.0 GT/s PCIe", "8", "16.0 GT/s PCIe", "16", "seat the device anew"),
+            ("16.0 GT/s PCIe", "4", "16.0 GT/s PCIe", "16", "seat the device anew"),
+            ("8.0 GT/s PCIe", "8", "8.0 GT/s PCIe", "16", "a faster slot"),
+            ("16.0 GT/s PCIe", "4", "16.0 GT/s PCIe", "4", "a faster slot"),
+        ] as [(String, String, String, String, String?)])
+    func link(
+        speed: String, width: String, slotSpeed: String, slotWidth: String, remedy: String?
+    ) throws {
+        let host = try SimulatedHost(.mounted)
+        #expect(try status("link", host) == nil)
+        let card = try #require(host.root.realPath("/sys/bus/pci/devices/0000:03:00.0"))
+        let port = card.split(separator: "/").dropLast().map { "/\($0)" }.joined()
+        for (side, maximum) in [(card, ("16.0 GT/s PCIe", "8")), (port, (slotSpeed, slotWidth))] {
+            for (name, value) in [
+                ("current_link_speed", speed), ("current_link_width", width),
+                ("max_link_speed", maximum.0), ("max_link_width", maximum.1),
+            ] { try host.tree.write(value, to: "\(side)/\(name)") }
+        }
+        let check = try #require(try Doctor(host).examine([]).first { $0.id == "link" })
+        #expect(check.subject == "link of 0000:03:00.0")
+        #expect(check.status == (remedy == nil ? .ok : .warning))
+        #expect(remedy.map { check.remedy?.contains($0) == true } ?? (check.remedy == nil))
+    }
+
+    @Test("how another driver runs its link is its own business, unless the device is named")
+    func foreignLink() throws {
+        let host = try SimulatedHost()
+        for (name, value) in [
+            ("current_link_speed", "2.5 GT/s PCIe"), ("current_link_width", "1"),
+            ("max_link_speed", "8.0 GT/s PCIe"), ("max_link_width", "4"),
+        ] { try host.tree.write(value, to: "\(Self.card)/\(name)") }
+        #expect(try status("link", host) == .warning)
+        try host.bind("0000:00:10.0", to: "vfio-pci")
+        #expect(try status("link", host) == nil)
+        let named = try Doctor(host).examine([try address("00:10.0")])
+        #expect(named.contains { $0.id == "link" && $0.status == .warning })
+    }
+
     @Test("a bound device that does not answer memory accesses is a problem")
     func decoding() throws {
         let host = try SimulatedHost(.mounted)

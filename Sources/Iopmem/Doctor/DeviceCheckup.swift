@@ -37,6 +37,11 @@ struct DeviceCheckup {
                         remedy: "choose another device: iopmemctl devices"))
             }
         }
+        // How another driver has set up its device is that driver's business.
+        if isMeant || device.driver == nil {
+            checks += [link(device)].compactMap { $0 }
+            checks += device.bars.compactMap { larger($0, of: device) }
+        }
         if device.isBound { checks.append(decoding(device)) }
         checks.append(iommu(device))
         return checks
@@ -78,9 +83,14 @@ struct DeviceCheckup {
                 remedy: isUsable
                     ? nil : "if the device's reads have none: iopmemctl bind --force")
         case .unassigned:
+            let less = bar.resizableSizes.last {
+                DriverNumber.align <= $0 && $0 < (bar.size == 0 ? .max : bar.size)
+            }
             return Check(
                 "bar", misplaced, subject, "\(size), \(BarProblem.unassigned.reason)",
-                remedy: "turn on \"Above 4G decoding\" in the firmware, or boot with pci=realloc")
+                remedy: "turn on \"Above 4G decoding\" in the firmware, or boot with pci=realloc"
+                    + (less.map { "; or ask for less: \(resizing(bar, of: device, to: $0))" } ?? "")
+            )
         case .outOfReach(let end):
             let word = commandLine.first { $0 == "no5lvl" }
             return Check(
@@ -93,6 +103,45 @@ struct DeviceCheckup {
                 "bar", isUsable ? .ok : .problem, subject, "\(size), \(problem.reason)",
                 remedy: isUsable ? nil : "choose another device: iopmemctl devices")
         }
+    }
+
+    /// Nothing is wrong with a BAR that shows less of the memory than it could; but nobody else says
+    /// so.
+    private func larger(_ bar: Device.Bar, of device: Device) -> Check? {
+        guard let most = bar.resizableSizes.last, bar.size > 0, most > bar.size else { return nil }
+        return Check(
+            "resizable_bar", .ok, "\(device.address) BAR \(bar.index)",
+            "\(ByteSize.display(bar.size)), and it can be given up to \(ByteSize.display(most))",
+            remedy: "for more of the memory: \(resizing(bar, of: device, to: most))")
+    }
+
+    /// The kernel resizes BARs while there is no driver.
+    private func resizing(_ bar: Device.Bar, of device: Device, to size: UInt64) -> String {
+        let force = device.driver == nil || device.isBound ? "" : " --force"
+        return (device.isBound ? "iopmemctl unbind \(device.address); " : "")
+            + "iopmemctl bind \(device.address) --bar \(bar.index)"
+            + " --resize-bar \(ByteSize.exact(size))\(force)"
+    }
+
+    /// A link has what both of its ends can do, unless it was set up badly or saves power.
+    private func link(_ device: Device) -> Check? {
+        guard let link = device.link else { return nil }
+        let subject = "link of \(device.address)"
+        guard link.isReduced else { return Check("link", .ok, subject, "\(link)") }
+        let above = root.realPath(device.sysfsPath).map { $0.split(separator: "/").dropLast() }
+        let slot = above.flatMap { PCILink(of: "/" + $0.joined(separator: "/"), root: root) }
+        let isSlot =
+            slot.map { slot in
+                link.speed == min(link.maxSpeed ?? link.speed, slot.maxSpeed ?? .max)
+                    && link.width == min(link.maxWidth ?? link.width, slot.maxWidth ?? .max)
+            } ?? false
+        return Check(
+            "link", .warning, subject,
+            "\(link): \(isSlot ? "its slot has no more" : "it is reduced")",
+            remedy: isSlot
+                ? "put the device into a faster slot"
+                : "seat the device anew, and look for the slot's speed, width and bifurcation in the"
+                    + " firmware's settings; then see dmesg | grep \(device.address)")
     }
 
     private var commandLine: [Substring] {

@@ -7,7 +7,7 @@ public struct PCILink: Sendable, Equatable {
     public var speed: Int
     /// Lanes.
     public var width: Int
-    /// What both sides could do; nil where the kernel does not say.
+    /// What this side could do; nil where the kernel does not say.
     public var maxSpeed: Int?
     /// The same of lanes.
     public var maxWidth: Int?
