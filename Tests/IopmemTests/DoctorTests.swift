@@ -520,6 +520,47 @@ struct DoctorTests {
     }
 
     @Test(
+        "where DAX is not in effect, the reason is named, and what mends it on that file system",
+        arguments: [
+            (
+                type: "ext4", more: "", isWrong: true, reason: "its blocks have 1024 bytes",
+                remedy: "mkfs.ext4 -b 4096 -O ^inline_data /dev/iopmem0n1"
+            ),
+            ("ext4", ",data=journal", false, "data=journal", "mount -o dax=always"),
+            ("ext4", "", false, nil, "dmesg | grep -i dax"),
+            (
+                "xfs", "", true, "its blocks have 1024 bytes",
+                "mkfs.xfs -b size=4096 -m reflink=0 /dev/iopmem0n1"
+            ),
+            ("xfs", "", false, nil, "dmesg | grep -i dax"),
+        ] as [(type: String, more: String, isWrong: Bool, reason: String?, remedy: String)])
+    func daxWithoutEffect(
+        type: String, more: String, isWrong: Bool, reason: String?, remedy: String
+    ) throws {
+        let host = try SimulatedHost(.mounted)
+        try host.tree.write(
+            "73 58 259:1 / /mnt rw - \(type) /dev/iopmem0n1 rw,dax=always\(more)",
+            to: "/proc/self/mountinfo")
+        try host.tree.write("x", to: "/mnt/file")
+        try host.tree.write(
+            type == "xfs"
+                ? xfs(blockSize: isWrong ? 1024 : 4096, reflink: false)
+                : ext4(shift: isWrong ? 0 : 2), to: "/dev/iopmem0n1")
+        host.isDAXInEffect = false
+        let check = try #require(try Doctor(host).examine([]).first { $0.id == "dax" })
+        #expect(check.status == .problem)
+        let finding = "mounted with -o dax, but it is not in effect"
+        #expect(check.finding.hasPrefix(reason == nil ? finding : "\(finding); it"), "\(check)")
+        #expect(reason.map { check.finding.contains($0) } ?? (check.finding == finding))
+        #expect(check.remedy?.contains(remedy) == true, "\(check)")
+        // What helps one file system is not said of another.
+        #expect(check.remedy?.contains(type == "xfs" ? "mkfs.ext4" : "mkfs.xfs") == false)
+        host.isDAXInEffect = true
+        let silent = try #require(try Doctor(host).examine([]).first { $0.id == "dax" })
+        #expect(silent.status == .ok && silent.remedy == nil)
+    }
+
+    @Test(
         "a mount without the option is a problem, with dax=inode a warning",
         arguments: [
             ("rw", Check.Status.problem), ("rw,dax=never", .problem), ("rw,dax=inode", .warning),

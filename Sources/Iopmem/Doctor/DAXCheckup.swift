@@ -27,9 +27,7 @@ struct DAXCheckup {
             mount, on: node.path, isPartition: host.root.exists("\(node.directory)/partition"),
             root: host.root)
         let reasons = obstacles.reasons.map { "; \($0)" }.joined()
-        let remedy =
-            obstacles.remedy
-            ?? "umount \(mount.path); mount -o dax=always \(node.path) \(mount.path)"
+        let mountAnew = "umount \(mount.path); mount -o dax=always \(node.path) \(mount.path)"
         guard mount.options.contains("dax=always") || mount.options.contains("dax") else {
             let perFile = mount.options.contains("dax=inode")
             return Check(
@@ -37,15 +35,18 @@ struct DAXCheckup {
                 perFile
                     ? "mounted with dax=inode: only files with the DAX attribute are direct"
                     : "mounted without -o dax: data goes through the page cache\(reasons)",
-                remedy: remedy)
+                remedy: obstacles.remedy ?? mountAnew)
         }
         switch regularFile(in: mount.path).flatMap({ host.isDAX($0) }) {
         case true?:
             return Check("dax", .ok, subject, "files are used without the page cache")
         case false?:
             return Check(
-                "dax", .problem, subject, "mounted with -o dax, but it is not in effect",
-                remedy: "see why: dmesg | grep -i dax; for ext4 use mkfs.ext4 -b 4096")
+                "dax", .problem, subject,
+                "mounted with -o dax, but it is not in effect\(reasons)",
+                // What is in the mount's options is gone with them; the rest only the kernel knows.
+                remedy: obstacles.remedy
+                    ?? (reasons.isEmpty ? "see why: dmesg | grep -i dax" : mountAnew))
         case nil:
             return Check(
                 "dax", .unknown, subject, "mounted with -o dax; there is no file to ask")
