@@ -639,7 +639,7 @@ struct DoctorTests {
 
     @Test(
         "missing udev rules are a warning wherever udev looks for them",
-        arguments: ["/etc", "/usr/lib"])
+        arguments: ["/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"])
     func udevRules(directory: String) throws {
         let host = try SimulatedHost()
         #expect(try status("udev_rules", host) == .warning)

@@ -58,15 +58,12 @@ struct ConfigurationCheckup {
     private func installed(
         _ id: String, _ name: String, below folder: String, _ loss: String, then command: String
     ) -> Check {
-        let found = ["/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"].first {
-            root.exists("\($0)/\(folder)/\(name)")
-        }
-        guard let found else {
+        guard let found = InstalledFile(name, below: folder, root: root).folder else {
             return Check(
                 id, .problem, name,
                 "not installed, and there are files for it in \(CardFolder.path): \(loss)",
                 remedy: "make install, or install it in /etc/\(folder), then: \(command)")
         }
-        return Check(id, .ok, name, "installed in \(found)/\(folder)")
+        return Check(id, .ok, name, "installed in \(found)")
     }
 }

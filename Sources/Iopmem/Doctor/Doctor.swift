@@ -182,11 +182,9 @@ public struct Doctor {
     }
 
     private func udevRules() -> Check {
-        let directories = ["/etc", "/run", "/usr/lib", "/lib"]
         let name = "60-iopmem.rules"
-        let found = directories.first { root.exists("\($0)/udev/rules.d/\(name)") }
-        guard found == nil else {
-            return Check("udev_rules", .ok, name, "installed in \(found ?? "")/udev/rules.d")
+        if let folder = InstalledFile(name, below: "udev/rules.d", root: root).folder {
+            return Check("udev_rules", .ok, name, "installed in \(folder)")
         }
         return Check(
             "udev_rules", .warning, name,
