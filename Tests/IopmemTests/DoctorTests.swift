@@ -174,11 +174,24 @@ struct DoctorTests {
             #expect(try status("config", host) == wanted, "\(text)")
         }
         #expect(try status("udev_cards", host) == .problem)
-        #expect(try status("restore_unit", host) == .problem)
+        let units = ["iopmem-restore@.service", "iopmem-restore.service"]
+        #expect(try missing("restore_unit", host) == units)
         try host.tree.write("", to: "/etc/udev/rules.d/59-iopmem-cards.rules")
-        try host.tree.write("", to: "/usr/lib/systemd/system/iopmem-restore@.service")
         #expect(try status("udev_cards", host) == .ok)
+        // Each is asked for by itself.
+        for unit in units {
+            try host.tree.write("", to: "/usr/lib/systemd/system/\(unit)")
+            #expect(try missing("restore_unit", host) == units.filter { $0 != unit })
+            try host.tree.remove("/usr/lib/systemd/system/\(unit)")
+        }
+        for unit in units { try host.tree.write("", to: "/usr/lib/systemd/system/\(unit)") }
+        #expect(try missing("restore_unit", host).isEmpty)
         #expect(try status("restore_unit", host) == .ok)
+    }
+
+    /// The subjects of such checks that found a problem.
+    private func missing(_ id: String, _ host: SimulatedHost) throws -> [String] {
+        try Doctor(host).examine([]).filter { $0.id == id && $0.status == .problem }.map(\.subject)
     }
 
     @Test("files about exports are looked at, and with them what carries them out")
