@@ -260,6 +260,40 @@ struct DoctorTests {
         #expect(try status("signing", host) == .ok)
     }
 
+    @Test(
+        "Secure Boot and enforced signatures are told where they are on",
+        arguments: [
+            (isSecure: nil, isEnforced: nil, status: Check.Status.ok, words: []),
+            // By itself Secure Boot refuses no module; lockdown does, which comes with it.
+            (true, nil, .ok, ["Secure Boot on"]), (false, nil, .ok, []),
+            (nil, true, .warning, ["signatures enforced", "only signed modules"]),
+            (nil, false, .ok, []),
+            (true, true, .warning, ["signatures enforced, Secure Boot on", "only signed modules"]),
+        ] as [(isSecure: Bool?, isEnforced: Bool?, status: Check.Status, words: [String])])
+    func firmware(
+        isSecure: Bool?, isEnforced: Bool?, status: Check.Status, words: [String]
+    ) throws {
+        let host = try SimulatedHost()
+        // The attributes of the variable, then its value (Documentation/filesystems/efivarfs.rst).
+        let variable = "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+        if let isSecure {
+            try host.tree.write(
+                [6, 0, 0, 0, isSecure ? 1 : 0], to: "/sys/firmware/efi/efivars/\(variable)")
+        }
+        if let isEnforced {
+            try host.tree.write(
+                isEnforced ? "Y" : "N", to: "/sys/module/module/parameters/sig_enforce")
+        }
+        let check = try #require(try Doctor(host).examine([]).first { $0.id == "signing" })
+        #expect(check.status == status)
+        for word in ["Secure Boot on", "signatures enforced", "only signed modules"] {
+            let isWanted = words.contains { $0.contains(word) }
+            #expect(check.finding.contains(word) == isWanted, "\(check)")
+        }
+        #expect(words.allSatisfy { check.finding.contains($0) }, "\(check)")
+        #expect((check.remedy?.contains("mokutil --import") == true) == (status == .warning))
+    }
+
     @Test("where only signed modules are loaded, one that is not signed is a problem")
     func signature() throws {
         let host = try SimulatedHost()
@@ -496,6 +530,29 @@ struct DoctorTests {
         }
         try host.tree.write(config, to: port)
         #expect(try ways()["0000:04:00.0 → 0000:03:00.0"] == .warning)
+    }
+
+    @Test(
+        "a root complex that is not known to forward is a warning, without any access control",
+        arguments: [
+            ("GenuineIntel", 6, Check.Status.warning), ("AuthenticAMD", 0x16, .warning),
+            ("AuthenticAMD", 0x17, .ok),
+        ])
+    func hostBridge(vendor: String, family: Int, expected: Check.Status) throws {
+        let host = try SimulatedHost()
+        try host.bindToIopmem("0000:00:10.0")
+        try host.tree.write(
+            "vendor_id\t: \(vendor)\ncpu family\t: \(family)\n", to: "/proc/cpuinfo")
+        let check = try #require(
+            try Doctor(host).examine([]).first {
+                $0.id == "peer_path" && $0.subject == "0000:00:12.0 → 0000:00:10.0"
+            })
+        #expect(check.status == expected, "\(check)")
+        #expect(check.finding.hasPrefix("no PCI bridge is above both"))
+        #expect(!check.finding.contains("ACS"))
+        #expect(check.finding.contains("not known to forward them") == (expected == .warning))
+        #expect(
+            (check.remedy == "put both devices below one PCIe switch") == (expected == .warning))
     }
 
     @Test(
