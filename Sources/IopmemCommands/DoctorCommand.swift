@@ -10,7 +10,16 @@ public struct DoctorCommand: IopmemCommand {
         abstract: "Look for everything that could stop this machine from working.",
         discussion: """
             Changes nothing. Each finding comes with its remedy; the exit status is 1 if there \
-            is a problem. With a BDF it says why that device can or cannot be used.
+            is a problem. With a BDF it says why that device can or cannot be used; without, it \
+            looks at devices that are bound, that a file in /etc/iopmem describes, that could be \
+            bound, or that only lack an address for their memory.
+
+            It looks at the kernel's configuration and command line; at the module: installed, \
+            signed where that is needed, of the tool's version; at BARs: address, size, sizes \
+            that they could be given, reach of the kernel; at the link, memory decoding, cache \
+            attributes and the IOMMU; at other devices: bus mastering, DMA masks, trust, the way \
+            to the memory; at mounts without DAX in effect, and why; at udev rules, units and \
+            the files in /etc/iopmem.
 
             EXAMPLES
               iopmemctl doctor
