@@ -60,9 +60,9 @@ struct DoctorTests {
     func outOfReach() throws {
         let host = try machine(bar: "0x400000000000 0x40000fffffff 0x000000000014220c")
         func bar() throws -> Check? { try Doctor(host).examine([]).first { $0.id == "bar" } }
-        func processor(_ flags: String) throws {
+        func processor(_ flags: String, bits: Int = 52) throws {
             try host.tree.write(
-                "flags\t\t: \(flags)\naddress sizes\t: 52 bits physical, 57 bits virtual\n",
+                "flags\t\t: \(flags)\naddress sizes\t: \(bits) bits physical, 57 bits virtual\n",
                 to: "/proc/cpuinfo")
         }
         try processor("fpu la57")
@@ -74,6 +74,9 @@ struct DoctorTests {
         #expect(check.remedy?.contains("below 64 TiB") == true)
         try host.tree.write("quiet no5lvl", to: "/proc/cmdline")
         #expect(try bar()?.remedy == "remove no5lvl from the kernel command line")
+        // Where the processor has no more, that would not help.
+        try processor("fpu", bits: 46)
+        #expect(try bar()?.remedy?.contains("below 64 TiB") == true)
     }
 
     @Test(
@@ -106,6 +109,12 @@ struct DoctorTests {
         let checks = try Doctor(host).examine([]).filter { $0.id == "bar" }
         #expect(checks.map(\.status) == [.problem, .problem])
         #expect(checks.last?.finding.contains("too small: 1048576 bytes") == true)
+        #expect(checks.last?.remedy == "choose another device: iopmemctl devices")
+        try host.tree.write("000000000000000f", to: "\(Self.card)/resource2_resize")
+        let resizable = try Doctor(host).examine([]).last { $0.id == "bar" }
+        #expect(
+            resizable?.remedy
+                == "give it more: iopmemctl bind 0000:00:10.0 --bar 2 --resize-bar 8M")
     }
 
     @Test("every warning and problem has its remedy")

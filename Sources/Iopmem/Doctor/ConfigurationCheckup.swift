@@ -18,8 +18,8 @@ struct ConfigurationCheckup {
                     "nothing comes back at boot", then: "systemctl daemon-reload"),
                 installed(
                     "restore_unit", "iopmem-restore.service", below: "systemd/system",
-                    "nothing comes back when the module is loaded, and what /etc/fstab mounts after it"
-                        + " is not mounted", then: "systemctl daemon-reload"),
+                    "nothing comes back when the module is loaded, and mounts that require it fail",
+                    then: "systemctl daemon-reload"),
             ]
         }
         if review.files.contains(where: \.isShare) {

@@ -92,21 +92,30 @@ struct DeviceCheckup {
                     + (less.map { "; or ask for less: \(resizing(bar, of: device, to: $0))" } ?? "")
             )
         case .outOfReach(let end):
-            let word = commandLine.first { $0 == "no5lvl" }
+            let isCut =
+                commandLine.contains("no5lvl")
+                && bar.physicalAddress < DirectMap(root: root).processorEnd ?? 0
             return Check(
                 "bar", misplaced, subject, "\(size), \(BarProblem.outOfReach(end).reason)",
-                remedy: word.map { "remove \($0) from the kernel command line" }
-                    ?? "have the firmware place it below \(ByteSize.display(end)): lower its base of"
-                    + " memory-mapped I/O above 4 GiB (\"MMIO High Base\")")
+                remedy: isCut
+                    ? "remove no5lvl from the kernel command line"
+                    : "have the firmware place it below \(ByteSize.display(end)): lower its base"
+                        + " of memory-mapped I/O above 4 GiB (\"MMIO High Base\")")
         case .some(let problem):
+            let more = bar.resizableSizes.last.flatMap {
+                problem.mayGoWithAnotherSize && $0 >= DriverNumber.align ? $0 : nil
+            }
             return Check(
                 "bar", isUsable ? .ok : .problem, subject, "\(size), \(problem.reason)",
-                remedy: isUsable ? nil : "choose another device: iopmemctl devices")
+                remedy: isUsable
+                    ? nil
+                    : more.map { "give it more: \(resizing(bar, of: device, to: $0))" }
+                        ?? "choose another device: iopmemctl devices")
         }
     }
 
-    /// Nothing is wrong with a BAR that shows less of the memory than it could; but nobody else says
-    /// so.
+    /// Nothing is wrong with a BAR that shows less of the memory than it could; but nobody else
+    /// says so.
     private func larger(_ bar: Device.Bar, of device: Device) -> Check? {
         guard let most = bar.resizableSizes.last, bar.size > 0, most > bar.size else { return nil }
         return Check(
@@ -140,8 +149,8 @@ struct DeviceCheckup {
             "\(link): \(isSlot ? "its slot has no more" : "it is reduced")",
             remedy: isSlot
                 ? "put the device into a faster slot"
-                : "seat the device anew, and look for the slot's speed, width and bifurcation in the"
-                    + " firmware's settings; then see dmesg | grep \(device.address)")
+                : "seat the device anew, and look for the slot's speed, width and bifurcation in"
+                    + " the firmware's settings; then see dmesg | grep \(device.address)")
     }
 
     private var commandLine: [Substring] {
@@ -149,7 +158,7 @@ struct DeviceCheckup {
     }
 
     /// What to do should the driver refuse its address. Kernels that randomise where the direct map
-    /// lies (KASLR) left it no more than 10 TiB above the RAM, until that took away too much of
+    /// lies (KASLR) left it no more than 10 TiB above the RAM, until they left it whole for
     /// ZONE_DEVICE (arch/x86/mm/kaslr.c, kernel_randomize_memory()); which ones do, nobody sees.
     private func lowering(_ bar: Device.Bar) -> String? {
         let unit: UInt64 = 1 << 40
@@ -157,11 +166,8 @@ struct DeviceCheckup {
         else { return nil }
         let end = ((memory + unit - 1) / unit + 10) * unit
         guard bar.physicalAddress + (bar.size - 1) >= end else { return nil }
-        return "if bind is refused for its address: \(Self.kaslr)"
+        return "if bind is refused for its address: \(DirectMap.widening)"
     }
-
-    /// What to do where the direct map is smaller than it could be.
-    static let kaslr = "boot with nokaslr, or update the kernel"
 
     private func decoding(_ device: Device) -> Check {
         let subject = "\(device.address)"

@@ -45,15 +45,14 @@ struct ModuleCheckup {
             remedy: Self.sameRelease)
     }
 
-    /// An upgrade installs a module, and leaves the one that runs alone.
     private func loaded(_ version: String?) -> Check {
         let name = DriverFacts.name
         guard let version else { return Check("module", .ok, name, "loaded, version unknown") }
         if let installed = host.installedVersion(ofModule: name), installed != version {
             return Check(
                 "module", .warning, name,
-                "version \(version) is loaded, and \(installed) is installed: an upgrade waits for it"
-                    + " to be loaded",
+                "version \(version) is loaded, and \(installed) is installed: an upgrade leaves the"
+                    + " module that runs alone",
                 remedy:
                     "restart; or, once nobody uses its namespaces, of which only those come back"
                     + " that are written down: modprobe -r \(name); modprobe \(name)")

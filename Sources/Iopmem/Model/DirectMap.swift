@@ -5,6 +5,11 @@ import IopmemSystem
 struct DirectMap: Equatable {
     /// The first address beyond them; nil where the processor does not tell.
     let end: UInt64?
+    /// The first address that the processor cannot have; nil where it does not tell.
+    let processorEnd: UInt64?
+
+    /// What to do where the kernel made it smaller than it could be.
+    static let widening = "boot with nokaslr, or update the kernel"
 
     /// Four levels of page tables leave room for 64 TiB, five for 4 PiB (MAX_PHYSMEM_BITS in
     /// arch/x86/include/asm/sparsemem.h), of which the processor may reach less. The flag la57 is
@@ -14,10 +19,11 @@ struct DirectMap: Equatable {
         guard let flags = processor["flags"], let sizes = processor["address sizes"],
             let bits = sizes.split(separator: " ").first.flatMap({ UInt64($0) }), bits > 0
         else {
-            end = nil
+            (end, processorEnd) = (nil, nil)
             return
         }
         end = 1 << min(bits, flags.split(separator: " ").contains("la57") ? 52 : 46)
+        processorEnd = 1 << min(bits, 63)
     }
 
     /// Whether all bytes of a BAR lie in it.

@@ -278,7 +278,7 @@ extension Operation {
             code, "iopmem did not take \(device.address)",
             because: parts.isEmpty ? "the kernel gives no reason" : parts.joined(separator: "; "),
             remedy: result.bars.contains { $0.error == .outOfRange }
-                ? DeviceCheckup.kaslr : "see what the kernel said: dmesg | tail")
+                ? DirectMap.widening : "see what the kernel said: dmesg | tail")
     }
 
     private func awaitRegions(
