@@ -110,7 +110,7 @@ public struct Manual {
         roff.macro("SH", "FILES")
         for (file, meaning) in [
             ("/etc/iopmem/*.conf", "which cards and namespaces come back at boot"),
-            ("/dev/iopmem/by-uuid, by-name", "links to the nodes of namespaces"),
+            ("/dev/iopmem/by-uuid, by-name, by-path", "links to the nodes of namespaces"),
         ] {
             roff.macro("TP")
             roff.line(Roff.italic(file))

@@ -119,6 +119,8 @@ struct ComeBackTests {
             udevadm settle
             test /dev/iopmem/by-uuid/\(files.uuid) -ef \(files.path)
             test /dev/disk/by-id/iopmem-\(files.uuid) -ef \(files.path)
+            test /dev/disk/by-path/pci-\(card)-iopmem-2:1 -ef \(files.path)
+            test /dev/iopmem/by-path/pci-\(card)-iopmem-2:1 -ef \(files.path)
             mount -o dax=always /dev/iopmem/by-name/files /run/files
             seq 100000 | cmp - /run/files/numbers
             umount /run/files
