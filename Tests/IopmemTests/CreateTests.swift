@@ -180,6 +180,56 @@ struct CreateTests {
         #expect(!free.acts.contains("prepare"))
     }
 
+    @Test("struct pages on the device: exit 6 with the cause, bound or not, also of a plan")
+    func mapOnDevice() throws {
+        for (host, dryRun) in [
+            (try boundHost(), false), (try boundHost(), true), (try SimulatedHost(), false),
+            (try SimulatedHost(), true),
+        ] {
+            let before = try host.tree.snapshot()
+            let listener = RecordingListener()
+            var wanted = request(.max)
+            wanted.map = .dev
+            wanted.dryRun = dryRun
+            let error = #expect(throws: IopmemError.self) {
+                try Operation(on: host, telling: listener).create(wanted)
+            }
+            #expect(error?.exitStatus == 6)
+            #expect(error?.message.contains("locked accesses") == true)
+            #expect(error?.message.contains("on this kernel") == false)
+            #expect(error?.remedy?.contains("--map mem") == true)
+            #expect(host.acts.isEmpty)
+            #expect(listener.notes.isEmpty)
+            #expect(try host.tree.snapshot() == before)
+        }
+    }
+
+    @Test("a plan tells the price of the struct pages, and is refused where it is too high")
+    func plannedMemory() throws {
+        for host in [try boundHost(), try SimulatedHost()] {
+            var wanted = request(.max)
+            wanted.dryRun = true
+            let listener = RecordingListener()
+            _ = try Operation(on: host, telling: listener).create(wanted)
+            #expect(listener.notes.contains("4 MiB of RAM for the struct pages"))
+
+            try host.tree.write("MemAvailable: 1024 kB", to: "/proc/meminfo")
+            let error = #expect(throws: IopmemError.self) { try operation(host).create(wanted) }
+            #expect(error?.exitStatus == 1)
+            #expect(error?.message.contains("needs 4 MiB of RAM") == true)
+            #expect(error?.remedy?.contains("--size 64M") == true)
+            wanted.size = .bytes(64 << 20)
+            #expect(try operation(host).create(wanted) == nil)
+
+            wanted.size = .max
+            wanted.mode = .raw
+            wanted.map = nil
+            let free = RecordingListener()
+            _ = try Operation(on: host, telling: free).create(wanted)
+            #expect(!free.notes.contains { $0.contains("struct pages") })
+        }
+    }
+
     @Test("who is overtaken looks for another place")
     func overtaken() throws {
         let host = try boundHost()

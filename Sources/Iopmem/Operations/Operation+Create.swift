@@ -12,6 +12,7 @@ extension Operation {
     public func create(_ request: CreateRequest) throws(IopmemError) -> Namespace? {
         let device = try DeviceList(root: host.root).device(at: request.device)
         try checkName(request.name)
+        try checkMap(of: request)
         if !device.isBound { try checkBindable(device, bindRequest(for: request)) }
         if request.dryRun {
             try tellPlan(device, request)
@@ -47,20 +48,31 @@ extension Operation {
             guard let number else { return false }
             return number == 0 || mask & (1 << number) != 0
         }
-        let hasMode = has(version.modes, DriverNumber.mode(request.mode.rawValue))
-        let hasMap = has(version.maps, DriverNumber.map(request.map?.rawValue))
-        guard hasMode && hasMap else {
-            let what =
-                hasMode
-                ? "--map \(request.map?.rawValue ?? "")" : "mode \(request.mode.rawValue)"
+        guard has(version.modes, DriverNumber.mode(request.mode.rawValue)) else {
             throw IopmemError(
                 .unsupported, "cannot create a namespace on \(request.device)",
-                because: hasMode
-                    ? "the driver \(version.release) cannot do \(what) on this kernel"
-                    : Self.obstacle(to: request.mode),
-                remedy: "choose another, such as --mode fsdax --map mem"
+                because: Self.obstacle(to: request.mode),
+                remedy: "choose another, such as --mode fsdax"
                     + (request.mode == .p2pdma ? ", or --mode devdax for mappings and pins" : ""))
         }
+        guard has(version.maps, DriverNumber.map(request.map?.rawValue)) else {
+            throw IopmemError(
+                .unsupported, "cannot create a namespace on \(request.device)",
+                because: "the driver \(version.release) has no map \(request.map?.rawValue ?? "")",
+                remedy: "--mode raw needs none")
+        }
+    }
+
+    /// No kernel and no slot changes it, so this is told before anything is done, and of a plan as
+    /// well; why is in docs/architecture.md, "Decided, not forgotten", and in the driver's
+    /// `check_mode()`, which would refuse it too.
+    private func checkMap(of request: CreateRequest) throws(IopmemError) {
+        guard request.map == .dev else { return }
+        throw IopmemError(
+            .unsupported, "cannot create a namespace on \(request.device) with --map dev",
+            because: "struct pages cannot live on the device: the kernel counts them with locked"
+                + " accesses, which PCIe endpoints do not serve",
+            remedy: "use --map mem, or --mode raw, which has no struct pages")
     }
 
     /// Why a kernel has no such mode: what the driver is built from (`iopmem_modes()` in kmod/main.c).
@@ -215,7 +227,7 @@ extension Operation {
         while true {
             try checkpoint()
             let range = try Extent(of: request, in: region, keeping: kept, host: host).range
-            if request.map == .mem { try checkMemory(UInt64(range.count), request.mode) }
+            try checkMemory(of: request, UInt64(range.count))
             try checkSignatures(request, range, region, opened.control)
             listener.step("create \(ByteSize.exact(UInt64(range.count))) at \(range.lowerBound)")
             let refusal: DriverRefusal
@@ -296,6 +308,10 @@ extension Operation {
                 + " after another device wrote there; see iopmemctl doctor \(region.device)")
     }
 
+    private func checkMemory(of request: CreateRequest, _ length: UInt64) throws(IopmemError) {
+        if request.map == .mem { try checkMemory(length, request.mode) }
+    }
+
     /// The struct pages' price: refused where it does not fit, told where it does.
     func checkMemory(_ length: UInt64, _ mode: Namespace.Mode) throws(IopmemError) {
         let price = StructPages.price(of: length, mode)
@@ -324,12 +340,15 @@ extension Operation {
                 case .bytes(let bytes): "of \(ByteSize.exact(bytes))"
                 }
             listener.note("would create a namespace \(size), mode \(request.mode.rawValue)")
+            if let length = Self.length(of: request, on: device) {
+                try checkMemory(of: request, length)
+            }
             return
         }
         let region = try chooseRegion(for: request)
         try checkMode(of: request, in: region)
         guard host.isPrivileged else {
-            tellPlace(request, try Extent(of: request, in: region, host: host), region)
+            try tellPlace(request, try Extent(of: request, in: region, host: host), region)
             return
         }
         var opened = try open(region)
@@ -338,7 +357,7 @@ extension Operation {
         if area != nil { opened.region.labelSize = UInt64(LabelFormat.areaSize) }
         let kept = area.map { opened.missing($0).compactMap(\.label.range) } ?? []
         let extent = try Extent(of: request, in: opened.region, keeping: kept, host: host)
-        tellPlace(request, extent, region)
+        try tellPlace(request, extent, region)
         if area != nil {
             listener.note("would write its label to \(region.dev)")
         } else if request.persist {
@@ -347,11 +366,23 @@ extension Operation {
         try checkSignatures(request, extent.range, region, opened.control)
     }
 
-    private func tellPlace(_ request: CreateRequest, _ extent: Extent, _ region: Region) {
+    private func tellPlace(
+        _ request: CreateRequest, _ extent: Extent, _ region: Region
+    ) throws(IopmemError) {
         listener.note(
             "would create a namespace of \(ByteSize.exact(UInt64(extent.range.count))) in"
                 + " \(region.dev) at offset \(ByteSize.exact(extent.range.lowerBound)), mode"
                 + " \(request.mode.rawValue)")
+        try checkMemory(of: request, UInt64(extent.range.count))
+    }
+
+    /// How large it would become on a device that is not bound, in bytes: at most as large as the BAR.
+    private static func length(of request: CreateRequest, on device: Device) -> UInt64? {
+        if case .bytes(let bytes) = request.size { return bytes }
+        return device.bars.filter { bar in
+            request.bar.map { $0 == bar.index }
+                ?? (bar.problem.map { $0 == .unknown || request.force && $0.yieldsToForce } ?? true)
+        }.map(\.size).max()
     }
 }
 
