@@ -42,22 +42,68 @@ struct JournalTests {
         #expect(entry.fields["uuid"] == "\(made.uuid)")
     }
 
-    @Test("what was undone, or only planned, is not written down")
-    func nothing() throws {
-        let acts = try SimulatedHost()
-        _ = try operation(acts).create(CreateRequest(device: card))
-        for act in 0..<acts.acts.count {
+    @Test("what was undone is no deed: why it failed is written down, once")
+    func undone() throws {
+        let whole = try SimulatedHost()
+        _ = try operation(whole).create(CreateRequest(device: card, name: "scratch"))
+        for act in 0..<whole.acts.count {
             let host = try SimulatedHost()
             host.failingAct = act
-            do {
-                _ = try operation(host).create(CreateRequest(device: card))
-            } catch {
-                #expect(host.records.entries.isEmpty, "after \(host.acts)")
+            let error = #expect(throws: IopmemError.self) {
+                try operation(host).create(CreateRequest(device: card, name: "scratch"))
             }
+            let entry = try #require(host.records.entries.first, "after \(host.acts)")
+            #expect(host.records.entries.count == 1, "after \(host.acts)")
+            #expect(entry.level == .error)
+            #expect(entry.message == error?.message)
+            #expect(
+                entry.fields == [
+                    "device": "0000:00:10.0", "name": "scratch",
+                    "error": error?.code.rawValue ?? "",
+                ])
         }
+    }
+
+    @Test("a namespace that stays, or cannot be used, can be found by its UUID")
+    func refused() throws {
+        let host = try SimulatedHost()
+        let made = try #require(try operation(host).create(CreateRequest(device: card)))
+        let known = host.records.entries.count
+        host.nodeSignatures["/dev/iopmem0n1"] = [Signature(kind: .superblock, type: "xfs")]
+        #expect(throws: IopmemError.self) {
+            try operation(host).destroy(made, DestroyRequest()) { _ in }
+        }
+        try host.tree.write("Filename Type\n/dev/iopmem0n1 partition\n", to: "/proc/swaps")
+        #expect(throws: IopmemError.self) { try operation(host).share(made, ShareRequest()) }
+        host.failingAct = host.acts.count + 1
+        #expect(throws: IopmemError.self) {
+            try operation(host).injectError(into: made, range: 0..<512, dryRun: false)
+        }
+        let entries = host.records.entries.dropFirst(known)
+        #expect(entries.count == 3)
+        #expect(entries.allSatisfy { $0.level == .error && $0.fields["uuid"] == "\(made.uuid)" })
+        #expect(entries.first?.fields["error"] == "data_present")
+    }
+
+    @Test("plans, and what the command line got wrong, are not written down")
+    func nothing() throws {
         let host = try SimulatedHost()
         _ = try operation(host).create(CreateRequest(device: card, dryRun: true))
+        #expect(throws: IopmemError.self) {
+            try operation(host).create(
+                CreateRequest(device: card, size: .bytes(1), map: .dev, dryRun: true))
+        }
+        #expect(throws: IopmemError.self) {
+            try operation(host).bind(BindRequest(address: card, bar: 1, dryRun: true))
+        }
         #expect(host.records.entries.isEmpty)
+
+        let made = try #require(try operation(host).create(CreateRequest(device: card)))
+        let known = host.records.entries.count
+        #expect(throws: IopmemError.self) {
+            try operation(host).injectError(into: made, range: 0..<100, dryRun: false)
+        }
+        #expect(host.records.entries.count == known)
     }
 
     @Test("the journal gets fields of its native protocol")

@@ -52,8 +52,10 @@ struct LabelledHost {
     }
 
     @discardableResult
-    func restore(_ address: PCIAddress? = Self.address) throws -> RestoreOutcome {
-        try operation.restore(RestoreRequest(address: address))
+    func restore(
+        _ address: PCIAddress? = Self.address, dryRun: Bool = false
+    ) throws -> RestoreOutcome {
+        try operation.restore(RestoreRequest(address: address, dryRun: dryRun))
     }
 
     /// What stands.

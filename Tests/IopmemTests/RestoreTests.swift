@@ -2,6 +2,7 @@
 import Iopmem
 import IopmemLabels
 import IopmemSystem
+import Logging
 import Support
 import Testing
 
@@ -50,11 +51,33 @@ struct RestoreTests {
             defer { machine.host.signalAfterAct = nil }
             guard (try? machine.restore()) == nil else { continue }
             undone += 1
-            #expect(machine.host.records.entries.count == known, "interrupted after \(act)")
+            // But for the interruption itself.
+            let news = machine.host.records.entries.dropFirst(known)
+            #expect(
+                news.map { $0.fields["error"] } == ["interrupted"], "interrupted after \(act)")
             machine.host.signalAfterAct = nil
             machine.host.releaseSignals()
         }
         #expect(undone > 5)
+    }
+
+    @Test("each one that does not come back is written down, once")
+    func failures() throws {
+        let machine = try LabelledHost()
+        try machine.create("first", megabytes: 16)
+        try machine.create("second", megabytes: 16)
+        let uuids = try machine.namespaces.map { "\($0.uuid)" }
+        try machine.unbind()
+        // No struct page fits.
+        try machine.host.tree.write("MemAvailable: 1 kB", to: "/proc/meminfo")
+        for dryRun in [true, false] {
+            let known = machine.host.records.entries.count
+            let outcome = try machine.restore(dryRun: dryRun)
+            let news = machine.host.records.entries.dropFirst(known)
+            #expect(news.map(\.message) == (dryRun ? [] : outcome.failures.map(\.message)))
+            #expect(news.compactMap { $0.fields["uuid"] } == (dryRun ? [] : uuids))
+            #expect(news.allSatisfy { $0.level == .error })
+        }
     }
 
     @Test("doing it again changes nothing")

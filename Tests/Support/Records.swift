@@ -6,6 +6,8 @@ import Synchronization
 public final class Records: LogHandler {
     /// An entry.
     public struct Entry: Equatable, Sendable {
+        /// How grave it is.
+        public var level: Logger.Level
         /// The words.
         public var message: String
         /// The metadata, as text.
@@ -39,6 +41,8 @@ public final class Records: LogHandler {
     /// Keeps an entry.
     public func log(event: LogEvent) {
         let fields = (event.metadata ?? [:]).mapValues { "\($0)" }
-        state.withLock { $0.append(Entry(message: "\(event.message)", fields: fields)) }
+        state.withLock {
+            $0.append(Entry(level: event.level, message: "\(event.message)", fields: fields))
+        }
     }
 }

@@ -29,6 +29,15 @@ extension Operation {
     public func initLabels(
         _ request: LabelWriteRequest, agree: (String) throws(IopmemError) -> Void
     ) throws(IopmemError) -> LabelListing {
+        try recordingFailure(of: request.target.address.journalFields, unless: request.dryRun) {
+            () throws(IopmemError) in
+            try attemptLabelInit(request, agree: agree)
+        }
+    }
+
+    private func attemptLabelInit(
+        _ request: LabelWriteRequest, agree: (String) throws(IopmemError) -> Void
+    ) throws(IopmemError) -> LabelListing {
         let region = try labelRegion(of: request.target.address, bar: request.target.bar)
         try requirePrivilege(for: "make a label area on \(region.dev)")
         host.holdSignals()

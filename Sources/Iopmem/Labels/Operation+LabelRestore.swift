@@ -12,6 +12,16 @@ extension Operation {
         from dump: [UInt8], named file: String, _ request: LabelWriteRequest,
         agree: (String) throws(IopmemError) -> Void
     ) throws(IopmemError) -> LabelListing {
+        try recordingFailure(of: request.target.address.journalFields, unless: request.dryRun) {
+            () throws(IopmemError) in
+            try attemptLabelRestore(from: dump, named: file, request, agree: agree)
+        }
+    }
+
+    private func attemptLabelRestore(
+        from dump: [UInt8], named file: String, _ request: LabelWriteRequest,
+        agree: (String) throws(IopmemError) -> Void
+    ) throws(IopmemError) -> LabelListing {
         let region = try labelRegion(of: request.target.address, bar: request.target.bar)
         try requirePrivilege(for: "write the labels of \(region.dev)")
         let wanted = try verified(dump, file, region)

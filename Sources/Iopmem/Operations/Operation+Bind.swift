@@ -45,6 +45,13 @@ extension Operation {
     ///
     /// A function that is bound already is left as it is.
     public func bind(_ request: BindRequest) throws(IopmemError) -> Device {
+        try recordingFailure(of: request.address.journalFields, unless: request.dryRun) {
+            () throws(IopmemError) in
+            try attemptBind(request)
+        }
+    }
+
+    func attemptBind(_ request: BindRequest) throws(IopmemError) -> Device {
         let device = try DeviceList(root: host.root).device(at: request.address)
         if device.isBound {
             try requireRegion(request.bar, of: device)

@@ -10,6 +10,13 @@ extension Operation {
     /// All or nothing: on failure, and on Ctrl-C, the namespace is gone again,
     /// and the device is unbound again if it was not bound before.
     public func create(_ request: CreateRequest) throws(IopmemError) -> Namespace? {
+        try recordingFailure(of: request.journalFields, unless: request.dryRun) {
+            () throws(IopmemError) in
+            try attemptCreate(request)
+        }
+    }
+
+    private func attemptCreate(_ request: CreateRequest) throws(IopmemError) -> Namespace? {
         let device = try DeviceList(root: host.root).device(at: request.device)
         try checkName(request.name)
         try checkMap(of: request)

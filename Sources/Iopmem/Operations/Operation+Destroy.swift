@@ -38,6 +38,16 @@ extension Operation {
         _ namespace: Namespace, _ request: DestroyRequest,
         agree: (Namespace) throws(IopmemError) -> Void
     ) throws(IopmemError) {
+        try recordingFailure(of: namespace.journalFields, unless: request.dryRun) {
+            () throws(IopmemError) in
+            try attemptDestroy(namespace, request, agree: agree)
+        }
+    }
+
+    private func attemptDestroy(
+        _ namespace: Namespace, _ request: DestroyRequest,
+        agree: (Namespace) throws(IopmemError) -> Void
+    ) throws(IopmemError) {
         let usage = BlockUsage(host: host)
         let filled = usage.fill(namespace)
         try refuseHeld(filled, revoke: request.revoke)

@@ -11,6 +11,15 @@ extension Operation {
     public func injectError(
         into namespace: Namespace, range: Range<UInt64>, dryRun: Bool
     ) throws(IopmemError) {
+        try recordingFailure(of: namespace.journalFields, unless: dryRun) {
+            () throws(IopmemError) in
+            try attemptInjection(into: namespace, range: range, dryRun: dryRun)
+        }
+    }
+
+    private func attemptInjection(
+        into namespace: Namespace, range: Range<UInt64>, dryRun: Bool
+    ) throws(IopmemError) {
         let failure = "cannot make blocks of \(namespace.dev) bad"
         guard range.lowerBound % 512 == 0, range.upperBound % 512 == 0, !range.isEmpty else {
             throw IopmemError(

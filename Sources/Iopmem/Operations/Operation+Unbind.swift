@@ -14,6 +14,16 @@ extension Operation {
         _ address: PCIAddress, revoke: Bool = false, dryRun: Bool,
         agree: ([Namespace]) throws(IopmemError) -> Void = { _ throws(IopmemError) in }
     ) throws(IopmemError) -> Device {
+        try recordingFailure(of: address.journalFields, unless: dryRun) {
+            () throws(IopmemError) in
+            try attemptUnbind(address, revoke: revoke, dryRun: dryRun, agree: agree)
+        }
+    }
+
+    func attemptUnbind(
+        _ address: PCIAddress, revoke: Bool = false, dryRun: Bool = false,
+        agree: ([Namespace]) throws(IopmemError) -> Void = { _ throws(IopmemError) in }
+    ) throws(IopmemError) -> Device {
         let device = try DeviceList(root: host.root).device(at: address)
         guard device.isBound else {
             listener.note("\(address) is not bound to iopmem")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 import IopmemLabels
 import IopmemSystem
+import Logging
 import SystemPackage
 
 /// What `restore` came to.
@@ -49,6 +50,13 @@ extension Operation {
     /// it. A function that was bound for this is released again if nothing came of
     /// it, unless a file describes it.
     public func restore(_ request: RestoreRequest) throws(IopmemError) -> RestoreOutcome {
+        try recordingFailure(of: request.address?.journalFields ?? [:], unless: request.dryRun) {
+            () throws(IopmemError) in
+            try attemptRestore(request)
+        }
+    }
+
+    private func attemptRestore(_ request: RestoreRequest) throws(IopmemError) -> RestoreOutcome {
         // udev may ask for one card twice, since a driver that was loaded for one asks for all.
         var lock: (any MachineLock)?
         if !request.dryRun, host.isPrivileged {
@@ -155,8 +163,9 @@ extension Operation {
     ) throws(IopmemError) -> RestoreOutcome {
         var outcome = RestoreOutcome()
         for complaint in folder.entries.flatMap(\.complaints) {
-            outcome.failures.append(
-                IopmemError(.failed, complaint, remedy: "mend the file; nothing in it is believed"))
+            note(
+                IopmemError(.failed, complaint, remedy: "mend the file; nothing in it is believed"),
+                of: [:], request, in: &outcome)
         }
         for device in try DeviceList(root: host.root).devices {
             do throws(IopmemError) {
@@ -167,10 +176,19 @@ extension Operation {
                 guard error.code != .interrupted, error.code != .permission else {
                     throw interruption(error, after: outcome)
                 }
-                outcome.failures.append(error)
+                note(error, of: device.address.journalFields, request, in: &outcome)
             }
         }
         return outcome
+    }
+
+    /// Keeps a failure that does not end everything, and writes it down.
+    private func note(
+        _ error: IopmemError, of subject: Logger.Metadata, _ request: RestoreRequest,
+        in outcome: inout RestoreOutcome
+    ) {
+        if !request.dryRun { recordFailure(error, subject) }
+        outcome.failures.append(error)
     }
 
     /// A card that the kernel bound by itself, because its driver was loaded, is
@@ -194,8 +212,8 @@ extension Operation {
             return listener.note("would bind \(device.address) anew, as \(card.path) says")
         }
         listener.step("bind \(device.address) anew, as \(card.path) says")
-        _ = try unbind(device.address, dryRun: false)
-        _ = try bind(binding)
+        _ = try attemptUnbind(device.address)
+        _ = try attemptBind(binding)
     }
 
     /// Labels remember whether the memory was called persistent; somebody did
@@ -236,7 +254,9 @@ extension Operation {
         host.holdSignals()
         var outcome = RestoreOutcome()
         let regions = try Inventory(root: host.root).regions(of: address)
-        if let card { outcome.failures += card.homeless(among: regions, of: address) }
+        for failure in card?.homeless(among: regions, of: address) ?? [] {
+            note(failure, of: address.journalFields, request, in: &outcome)
+        }
         for region in regions {
             do throws(IopmemError) {
                 try restore(
@@ -245,7 +265,7 @@ extension Operation {
                 guard error.code != .interrupted else {
                     throw interruption(error, after: outcome)
                 }
-                outcome.failures.append(error)
+                note(error, of: region.journalFields, request, in: &outcome)
             }
         }
         return outcome
@@ -287,10 +307,11 @@ extension Operation {
         if !request.dryRun { try opened.claim() }
         if let finding = area.indexFinding { listener.warn("\(region.dev): \(finding.sentence)") }
         for sentence in area.damages.map(\.sentence) + area.objections.map(\.sentence) {
-            outcome.failures.append(
+            note(
                 IopmemError(
                     .failed, "\(region.dev): \(sentence)",
-                    remedy: "look at it: iopmemctl labels check \(region.device)"))
+                    remedy: "look at it: iopmemctl labels check \(region.device)"),
+                of: region.journalFields, request, in: &outcome)
         }
         let objected = Set(area.objections.map(\.entry.slot))
         let lost = area.entries.filter { !objected.contains($0.slot) }.map {
@@ -323,7 +344,9 @@ extension Operation {
                 outcome.restored.append(restored)
             } catch {
                 guard error.code != .interrupted else { throw error }
-                outcome.failures.append(error)
+                var subject = region.journalFields
+                subject["uuid"] = NamespaceUUID(bytes: namespace.label.uuid).map { "\($0)" }
+                note(error, of: subject, request, in: &outcome)
             }
         }
     }

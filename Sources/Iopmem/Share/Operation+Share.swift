@@ -17,6 +17,15 @@ extension Operation {
     public func share(
         _ namespace: Namespace, _ request: ShareRequest
     ) throws(IopmemError) -> Share? {
+        try recordingFailure(of: namespace.journalFields, unless: request.dryRun) {
+            () throws(IopmemError) in
+            try attemptShare(namespace, request)
+        }
+    }
+
+    private func attemptShare(
+        _ namespace: Namespace, _ request: ShareRequest
+    ) throws(IopmemError) -> Share? {
         guard namespace.isBlock else {
             throw IopmemError(
                 .unsupported, "cannot share \(namespace.dev)",
@@ -59,13 +68,15 @@ extension Operation {
 
     /// Exports what a file in /etc/iopmem/shares describes, when its namespace has come.
     public func shareAgain(_ uuid: NamespaceUUID) throws(IopmemError) -> Share? {
-        let file = try ShareFile.read(ShareFile.path(of: uuid), root: host.root)
-        let namespace = try Inventory(root: host.root).namespace(
-            named: "\(uuid)", root: host.root)
-        var request = file.request
-        // It is written down.
-        request.once = true
-        return try share(namespace, request)
+        try recordingFailure(of: uuid.journalFields, unless: false) { () throws(IopmemError) in
+            let file = try ShareFile.read(ShareFile.path(of: uuid), root: host.root)
+            let namespace = try Inventory(root: host.root).namespace(
+                named: "\(uuid)", root: host.root)
+            var request = file.request
+            // It is written down.
+            request.once = true
+            return try attemptShare(namespace, request)
+        }
     }
 
     /// All exports of namespaces.
@@ -84,6 +95,16 @@ extension Operation {
                 remedy:
                     "show what is shared: iopmemctl share; one that has gone is named by its UUID")
         }
+        return try recordingFailure(
+            of: found?.journalFields ?? uuid.journalFields, unless: dryRun
+        ) { () throws(IopmemError) in
+            try attemptUnshare(name, uuid, found, dryRun: dryRun)
+        }
+    }
+
+    private func attemptUnshare(
+        _ name: String, _ uuid: NamespaceUUID, _ found: Namespace?, dryRun: Bool
+    ) throws(IopmemError) -> [Share] {
         let path = ShareFile.path(of: uuid)
         let nqn = Share.nqn(of: uuid)
         let isExported = host.root.exists(TargetTree.subsystem(nqn))
