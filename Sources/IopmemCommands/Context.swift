@@ -25,6 +25,8 @@ public protocol IopmemCommand: ParsableCommand {
     var output: OutputOptions { get }
     /// The forms in which it can show its result.
     static var formats: [OutputOptions.Format] { get }
+    /// What to do instead of asking for another form.
+    static var formatRemedy: String { get }
 
     /// Does the work.
     func run(in context: Context) throws(IopmemError)
@@ -33,6 +35,11 @@ public protocol IopmemCommand: ParsableCommand {
 extension IopmemCommand {
     /// The two that every command has.
     public static var formats: [OutputOptions.Format] { [.table, .json] }
+
+    /// The forms that there are.
+    public static var formatRemedy: String {
+        "use one of: \(formats.map(\.rawValue).joined(separator: ", "))"
+    }
 
     /// Does the work on this machine.
     public func run() throws {

@@ -48,9 +48,7 @@ public struct Iopmemctl: ParsableCommand {
             guard type(of: ours).formats.contains(format) else {
                 throw IopmemError(
                     .usage, "there is no -o \(format) of this command",
-                    remedy:
-                        "use one of: \(type(of: ours).formats.map(\.rawValue).joined(separator: ", "))"
-                )
+                    remedy: type(of: ours).formatRemedy)
             }
             console = makeConsole(format)
             console.isVerbose = ours.output.verbose

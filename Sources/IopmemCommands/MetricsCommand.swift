@@ -10,7 +10,8 @@ public struct Metrics: IopmemCommand {
         abstract: "State and counters of all namespaces for Prometheus.",
         discussion: """
             In Prometheus' text format, on stdout or into a file that is replaced in one step, as \
-            node_exporter's textfile collector wants it. Needs no root, unless the file does.
+            node_exporter's textfile collector wants it. Needs no root, unless the file does. It has \
+            this one form, and refuses -o json: iopmemctl list -o json is for that.
 
             EXAMPLES
               iopmemctl metrics
@@ -22,6 +23,12 @@ public struct Metrics: IopmemCommand {
 
     /// How it talks.
     @OptionGroup public var output: OutputOptions
+
+    /// Prometheus' own.
+    public static let formats: [OutputOptions.Format] = [.table]
+    /// Who has the same as JSON.
+    public static let formatRemedy =
+        "leave -o out for Prometheus' text format; as JSON: iopmemctl list -o json"
 
     /// For ArgumentParser.
     public init() {}

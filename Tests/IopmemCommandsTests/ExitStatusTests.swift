@@ -34,7 +34,8 @@ struct ExitStatusTests {
             ("share", 0), ("share nothing", 3), ("share x --port 0", 64), ("unshare nothing", 3),
             ("unshare", 64), ("share x --address 192.0.2.1", 64), ("share x --host me", 64),
             ("share x --host any --host nqn.2014-08.org.example:a", 64), ("share --once", 64),
-            ("share x --again", 64),
+            ("share x --again", 64), ("metrics", 0), ("metrics -o json", 64),
+            ("labels dump 00:10.0 -o json", 64),
         ] as [(String, Int32)])
     func freeCards(line: String, status: Int32) throws {
         let session = try Session(.twoCards).run(line)
@@ -61,6 +62,19 @@ struct ExitStatusTests {
         #expect(session.run("destroy scratch --yes --force").status == 4)
         #expect(session.talk.contains("/tmp/my mount"))
         #expect(session.output.isEmpty)
+
+        try session.host.tree.write(
+            "Filename Type Size Used Priority\n/dev/iopmem0n2 partition 65536 0 -2\n",
+            to: "/proc/swaps")
+        for name in ["iopmem0", "iopmem0n1", "iopmem0n2"] {
+            try session.host.tree.write("", to: "/dev/\(name)")
+        }
+        #expect(session.run("destroy --all --yes --force").status == 4)
+        #expect(session.talk.contains("none of 2 done"))
+        #expect(session.talk.contains("/tmp/my mount"))
+        #expect(session.talk.contains("used as swap space (/dev/iopmem0n2)"))
+        #expect(session.output.isEmpty)
+        #expect(session.host.removals.isEmpty)
     }
 
     @Test("of several targets, some done and some held is exit 8, each reported")

@@ -95,12 +95,15 @@ struct LabelsCommandTests {
         #expect(session.output.contains(#""name" : "second""#))
     }
 
-    @Test("dump to stdout is the bytes and nothing else")
+    @Test("dump to stdout is the bytes and nothing else, and there is no JSON of them")
     func dumpToStandardOutput() throws {
         let session = try labelled()
-        #expect(session.run("labels dump 00:10.0 -o json").status == 0)
+        #expect(session.run("labels dump 00:10.0").status == 0)
         #expect(session.output.isEmpty)
         #expect(session.bytes == session.host.memory["0000:00:10.0"])
+        #expect(session.run("labels dump 00:10.0 -o json").status == 64)
+        #expect(session.output.isEmpty && session.bytes.isEmpty)
+        #expect(session.talk.contains("iopmemctl labels show BDF -o json"))
     }
 
     @Test("of several labels, some restored and some not is exit 8, each reported")

@@ -174,12 +174,19 @@ struct OutputTests {
         #expect(refused.output.isEmpty)
     }
 
-    @Test("metrics are in Prometheus' format, also with -o json")
+    @Test("metrics are in Prometheus' format, and have no other")
     func metrics() throws {
         let session = try mounted()
         let text = String(decoding: session.run("metrics").bytes, as: UTF8.self)
         try expectSnapshot(text, named: "metrics")
-        #expect(String(decoding: session.run("metrics -o json").bytes, as: UTF8.self) == text)
+        for line in ["metrics -o json", "metrics -o json --to /m.prom"] {
+            session.run(line)
+            #expect(session.status == 64)
+            #expect(session.bytes.isEmpty && session.output.isEmpty)
+            #expect(session.talk.contains(#""code" : "usage""#))
+            #expect(session.talk.contains("iopmemctl list -o json"))
+        }
+        #expect(!session.host.root.exists("/m.prom"))
     }
 
     @Test("-v tells the steps on stderr, -q silences notes, errors are always told")

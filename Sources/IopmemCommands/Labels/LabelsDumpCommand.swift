@@ -9,7 +9,8 @@ struct LabelsDump: IopmemCommand {
         abstract: "Write the raw bytes of a label area to stdout or a file.",
         discussion: """
             All 2 MiB as they are, whole or not; labels restore puts them back. A file that \
-            exists is replaced only with --force.
+            exists is replaced only with --force. These bytes are the only form, and -o json is \
+            refused: labels show -o json is for that.
 
             EXAMPLES
               iopmemctl labels dump 0000:03:00.0 --to card.labels
@@ -25,6 +26,10 @@ struct LabelsDump: IopmemCommand {
     var force = false
 
     @OptionGroup var output: OutputOptions
+
+    static let formats: [OutputOptions.Format] = [.table]
+    static let formatRemedy =
+        "leave -o out for the bytes; as JSON: iopmemctl labels show BDF -o json"
 
     /// Reads and writes.
     func run(in context: Context) throws(IopmemError) {
