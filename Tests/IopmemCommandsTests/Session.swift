@@ -8,6 +8,8 @@ final class Session {
     let host: SimulatedHost
     /// What is typed when something is asked; nil without a terminal.
     var answer: String?
+    /// What was asked, in order.
+    private(set) var questions: [String] = []
     private(set) var output = ""
     /// What was written to stdout without being text.
     private(set) var bytes: [UInt8] = []
@@ -28,11 +30,15 @@ final class Session {
         output = ""
         bytes = []
         talk = ""
+        questions = []
         status = Iopmemctl.run(line.split(separator: " ").map(String.init), on: host) { format in
             var console = Console(
                 writeResult: { self.output += $0 }, writeTalk: { self.talk += $0 },
                 writeRawResult: { self.bytes += $0 },
-                ask: { _ in self.answer })
+                ask: {
+                    self.questions.append($0)
+                    return self.answer
+                })
             console.format = format
             return console
         }

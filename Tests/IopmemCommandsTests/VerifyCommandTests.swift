@@ -121,6 +121,31 @@ struct VerifyCommandTests {
         #expect(!fileExists)
     }
 
+    /// Memory that programs map, as sysfs has it; by its number it is /dev/null, which nobody can map.
+    @Test("a device that loses its contents is asked about, also with --force, and shown")
+    func confirmation() throws {
+        let session = try Session(.twoCards)
+        for (attribute, value) in [("size", "67108864"), ("align", "4096")] {
+            try session.host.tree.write(value, to: "/sys/dev/char/1:3/\(attribute)")
+        }
+        let line = "verify /dev/null --ioengine mmap --size 64K"
+        for options in ["", " --force"] {
+            session.answer = nil
+            #expect(session.run(line + options).status == 1)
+            #expect(session.talk.contains("no terminal"), "\(session.talk)")
+            session.answer = "yes"
+            #expect(session.run(line + options).status == 1)
+            #expect(session.talk.contains("/dev/null was not touched"), "\(session.talk)")
+            let question = "64 KiB of /dev/null will be overwritten\nType null to go on: "
+            #expect(session.questions == [question])
+        }
+        // Nothing to be asked about: what is only read, planned, or agreed to beforehand.
+        for options in [" --rw read", " --dry-run", " --yes"] {
+            session.run(line + options)
+            #expect(session.questions.isEmpty, "\(options)")
+        }
+    }
+
     @Test("--dry-run says what would be done and makes no file")
     func dryRun() throws {
         let session = try Session(.twoCards)

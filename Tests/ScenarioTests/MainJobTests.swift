@@ -98,6 +98,14 @@ struct MainJobTests {
                 4, "iopmemctl destroy \(namespace.dev) --yes --force")
             #expect(said.contains(folder), "the mount point is not named: \(said)")
             try await machine.guest.run("umount \(folder)")
+            for options in ["", "--yes", "--yes --dry-run"] {
+                let kept = try await machine.refused(
+                    1, "iopmemctl verify \(namespace.path) --size 4M \(options)")
+                #expect(kept.contains("holds \(fileSystem)") && kept.contains("--force"), "\(kept)")
+            }
+            let asked = try await machine.refused(
+                1, "iopmemctl verify \(namespace.path) --size 4M --force")
+            #expect(asked.contains("no terminal"), "it said \(asked)")
             // The next file system comes over this one.
             try await machine.guest.run("wipefs --quiet --all \(namespace.path)")
         }

@@ -16,7 +16,7 @@ public struct Destroy: IopmemCommand {
             EXAMPLES
               iopmemctl destroy scratch
               iopmemctl destroy --all --yes --keep-data
-              iopmemctl destroy iopmem0n1 --yes --force --zero
+              iopmemctl destroy rings --yes --force --zero
             """)
 
     @Argument(help: "Kernel name, user-given name, UUID or path of a namespace.")
@@ -65,7 +65,7 @@ public struct Destroy: IopmemCommand {
                 let namespace = try inventory.namespace(named: name, root: context.host.root)
                 guard !done.contains(where: { $0.uuid == namespace.uuid }) else { return }
                 try operation.destroy(namespace, request) { filled throws(IopmemError) in
-                    try confirm(filled, context.console)
+                    try confirm(filled, context)
                 }
                 if !change.dryRun { done.append(namespace) }
             }
@@ -77,17 +77,14 @@ public struct Destroy: IopmemCommand {
     }
 
     /// Shows what it is and has its name typed, unless --yes.
-    private func confirm(_ namespace: Namespace, _ console: Console) throws(IopmemError) {
+    private func confirm(_ namespace: Namespace, _ context: Context) throws(IopmemError) {
         guard !change.yes else { return }
-        let filesystem = namespace.filesystem.map { "file system \($0.type)" } ?? "no file system"
         let held = namespace.losers.map { "\nIt is \($0), and will be taken away." }.joined()
         let question = """
-            \(namespace.dev) \(namespace.name): \(ByteSize.display(namespace.size)), \
-            \(namespace.mode.rawValue), on \(namespace.device) BAR \(namespace.bar), \
-            \(filesystem), UUID \(namespace.uuid)\(held)
+            \(DataAtRisk(of: namespace, on: context.host).lines.joined(separator: "\n"))\(held)
             Type \(namespace.dev) to destroy it: 
             """
-        let answer = try console.answer(to: question)
+        let answer = try context.console.answer(to: question)
         guard answer == namespace.dev else {
             throw IopmemError(
                 .failed, "\(namespace.dev) was not destroyed", because: "not confirmed")

@@ -174,11 +174,12 @@ public struct Verify: IopmemCommand {
         _ verification: Verification, _ console: Console
     ) throws(IopmemError) {
         guard !change.yes else { return }
-        for (path, bytes) in verification.overwritten {
+        for (path, bytes, risk) in verification.overwritten {
             let word = path.split(separator: "/").last.map(String.init) ?? path
+            let facts = ["\(ByteSize.display(bytes)) of \(path) will be overwritten"] + risk.lines
             let answer = try console.answer(
                 to: """
-                    \(ByteSize.display(bytes)) of \(path) will be overwritten
+                    \(facts.joined(separator: "\n"))
                     Type \(word) to go on: 
                     """)
             guard answer == word else {

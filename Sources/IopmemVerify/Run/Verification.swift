@@ -109,11 +109,15 @@ public struct Verification {
         }
     }
 
-    /// Devices whose data will be overwritten, so that somebody should agree: their paths, and
-    /// how many bytes.
-    public var overwritten: [(path: String, bytes: UInt64)] {
+    /// Devices whose data will be overwritten, so that somebody should agree: their paths,
+    /// how many bytes, and what they are.
+    public var overwritten: [(path: String, bytes: UInt64, risk: DataAtRisk)] {
         plan.targets.indices.filter(overwrites).map { index in
-            (plan.targets[index].path, UInt64(plan.range(of: index).count))
+            let target = plan.targets[index]
+            let risk = DataAtRisk(
+                node: target.path, isBlock: target.kind == .blockNode,
+                disk: target.device?.disk, target.namespace, on: host)
+            return (target.path, UInt64(plan.range(of: index).count), risk)
         }
     }
 
