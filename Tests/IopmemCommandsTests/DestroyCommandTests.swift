@@ -53,6 +53,49 @@ struct DestroyCommandTests {
         #expect(session.host.removals.isEmpty)
     }
 
+    @Test("who is asked sees what it is, whose, what is on it, and who loses it")
+    func question() throws {
+        let session = try Session(.mounted)
+        for name in ["iopmem0", "iopmem0n1"] { try session.host.tree.write("", to: "/dev/\(name)") }
+        session.host.nodeSignatures["/dev/iopmem0n1"] = [
+            Signature(kind: .superblock, type: "ext4", label: "data")
+        ]
+        let root = session.host.root
+        let namespace = try Inventory(root: root).namespace(named: "scratch", root: root)
+        let device = try DeviceList(root: root).device(at: namespace.device)
+        session.answer = "no"
+        #expect(session.run("destroy scratch --force --revoke").status == 1)
+        let question = try #require(session.questions.first)
+        #expect(session.questions.count == 1)
+        for fact in [
+            "iopmem0n1 scratch: ", ByteSize.display(namespace.size), "fsdax",
+            "UUID \(namespace.uuid)", "on BAR 2 of 0000:03:00.0, \(device.name)",
+            #"file system ext4 "data", mounted on /tmp/my mount"#,
+            "It is mounted on /tmp/my mount, and will be taken away.",
+            "Type iopmem0n1 to destroy it: ",
+        ] {
+            #expect(question.contains(fact), "\(fact) in \(question)")
+        }
+        #expect(session.host.removals.isEmpty)
+    }
+
+    @Test(
+        "what would do nothing is taken, and not shown",
+        arguments: [
+            ("bind 00:10.0", "--yes"), ("create --device 00:10.0 --size 2M", "--yes"),
+            ("restore", "--yes"), ("unbind 00:10.0", "--force"), ("share iopmem0n1", "--yes"),
+            ("share iopmem0n1", "--force"), ("unshare iopmem0n1", "--yes"),
+            ("unshare iopmem0n1", "--force"),
+            ("inject-error iopmem0n1 --offset 0 --length 512", "--yes"),
+            ("inject-error iopmem0n1 --offset 0 --length 512", "--force"),
+        ])
+    func unused(line: String, option: String) throws {
+        let session = try session()
+        #expect(session.run("\(line) \(option)").status == 0, "\(session.talk)")
+        let command = String(line.prefix { $0 != " " })
+        #expect(!session.run("\(command) --help").output.contains(" \(option) "))
+    }
+
     @Test("the same namespace under two names is destroyed once")
     func twice() throws {
         let session = try session()

@@ -38,7 +38,9 @@ public struct Bind: IopmemCommand {
     @Flag(help: "Write it to /etc/iopmem, so that it is done again at each boot.")
     var persist = false
 
-    @OptionGroup var change: ChangeOptions
+    @OptionGroup(visibility: .hidden) var yes: YesOption
+    @OptionGroup var data: ForceOption
+    @OptionGroup var plan: PlanOption
     /// How it talks.
     @OptionGroup public var output: OutputOptions
 
@@ -55,8 +57,8 @@ public struct Bind: IopmemCommand {
         let device = try Operation(on: context.host, telling: context.console).bind(
             BindRequest(
                 address: function, bar: bar, media: media.rawValue, resize: resizeBar?.bytes,
-                force: change.force,
-                persist: persist, dryRun: change.dryRun))
+                force: data.force,
+                persist: persist, dryRun: plan.dryRun))
         try context.console.show(DevicesReport(devices: [device]))
     }
 }

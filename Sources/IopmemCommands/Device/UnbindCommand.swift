@@ -24,7 +24,9 @@ public struct Unbind: IopmemCommand {
     @Flag(help: "Take held namespaces away from their users, who get EIO and SIGBUS.")
     var revoke = false
 
-    @OptionGroup var change: ChangeOptions
+    @OptionGroup var confirmation: YesOption
+    @OptionGroup(visibility: .hidden) var force: ForceOption
+    @OptionGroup var plan: PlanOption
     /// How it talks.
     @OptionGroup public var output: OutputOptions
 
@@ -34,7 +36,7 @@ public struct Unbind: IopmemCommand {
     /// Unbinds and shows the device.
     public func run(in context: Context) throws(IopmemError) {
         let device = try Operation(on: context.host, telling: context.console)
-            .unbind(function, revoke: revoke, dryRun: change.dryRun) { held throws(IopmemError) in
+            .unbind(function, revoke: revoke, dryRun: plan.dryRun) { held throws(IopmemError) in
                 try confirm(held, context.console)
             }
         try context.console.show(DevicesReport(devices: [device]))
@@ -42,7 +44,7 @@ public struct Unbind: IopmemCommand {
 
     /// Shows who loses what and has the function typed, unless --yes.
     private func confirm(_ held: [Namespace], _ console: Console) throws(IopmemError) {
-        guard !change.yes else { return }
+        guard !confirmation.yes else { return }
         let losses = held.map { "\($0.dev) is \($0.losers.joined(separator: ", "))" }
         let answer = try console.answer(
             to: """

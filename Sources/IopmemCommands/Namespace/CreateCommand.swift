@@ -46,7 +46,9 @@ public struct Create: IopmemCommand {
     @Flag(help: "Let drivers allocate from it too, for --mode p2pdma.")
     var publish = false
 
-    @OptionGroup var change: ChangeOptions
+    @OptionGroup(visibility: .hidden) var yes: YesOption
+    @OptionGroup var data: ForceOption
+    @OptionGroup var plan: PlanOption
     /// How it talks.
     @OptionGroup public var output: OutputOptions
 
@@ -74,7 +76,7 @@ public struct Create: IopmemCommand {
             CreateRequest(
                 device: device, bar: bar, size: size, mode: mode,
                 map: mode == .raw ? nil : map ?? .mem, name: name ?? "", persist: persist,
-                publish: publish, force: change.force, dryRun: change.dryRun))
+                publish: publish, force: data.force, dryRun: plan.dryRun))
         try context.console.show(NamespacesReport(namespaces: [namespace].compactMap { $0 }))
     }
 }

@@ -26,7 +26,9 @@ public struct InjectError: IopmemCommand {
     @Option(help: "How many bytes are bad.")
     var length: Size
 
-    @OptionGroup var change: ChangeOptions
+    @OptionGroup(visibility: .hidden) var yes: YesOption
+    @OptionGroup(visibility: .hidden) var force: ForceOption
+    @OptionGroup var plan: PlanOption
     /// How it talks.
     @OptionGroup public var output: OutputOptions
 
@@ -42,7 +44,7 @@ public struct InjectError: IopmemCommand {
             throw IopmemError(.usage, "\(namespace.dev) has no byte \(offset.bytes)")
         }
         try Operation(on: context.host, telling: context.console)
-            .injectError(into: namespace, range: offset.bytes..<end, dryRun: change.dryRun)
+            .injectError(into: namespace, range: offset.bytes..<end, dryRun: plan.dryRun)
         try context.console.show(NamespacesReport(namespaces: [namespace]))
     }
 }

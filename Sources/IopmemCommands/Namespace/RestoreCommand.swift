@@ -22,7 +22,9 @@ public struct Restore: IopmemCommand {
     @Argument(help: "The PCI function, written like 0000:03:00.0.")
     var function: PCIAddress?
 
-    @OptionGroup var change: ChangeOptions
+    @OptionGroup(visibility: .hidden) var yes: YesOption
+    @OptionGroup var data: ForceOption
+    @OptionGroup var plan: PlanOption
     /// How it talks.
     @OptionGroup public var output: OutputOptions
 
@@ -32,7 +34,7 @@ public struct Restore: IopmemCommand {
     /// Restores what can be restored, shows it, and reports the rest.
     public func run(in context: Context) throws(IopmemError) {
         let outcome = try Operation(on: context.host, telling: context.console).restore(
-            RestoreRequest(address: function, force: change.force, dryRun: change.dryRun))
+            RestoreRequest(address: function, force: data.force, dryRun: plan.dryRun))
         var batch = Batch()
         for _ in outcome.restored + outcome.standing { try batch.attempt {} }
         for failure in outcome.failures {

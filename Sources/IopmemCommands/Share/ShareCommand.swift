@@ -41,7 +41,9 @@ public struct ShareCommand: IopmemCommand {
     @Flag(help: "Export what is written down for the UUID that is the name.")
     var again = false
 
-    @OptionGroup var change: ChangeOptions
+    @OptionGroup(visibility: .hidden) var yes: YesOption
+    @OptionGroup(visibility: .hidden) var force: ForceOption
+    @OptionGroup var plan: PlanOption
     /// How it talks.
     @OptionGroup public var output: OutputOptions
 
@@ -74,7 +76,7 @@ public struct ShareCommand: IopmemCommand {
     private var request: ShareRequest {
         ShareRequest(
             address: address, port: port, hosts: hosts.isEmpty || hosts == ["any"] ? nil : hosts,
-            once: once, dryRun: change.dryRun)
+            once: once, dryRun: plan.dryRun)
     }
 
     /// Exports, or shows what is exported.
@@ -112,7 +114,9 @@ public struct Unshare: IopmemCommand {
     @Argument(help: "Kernel name, user-given name, UUID or path of a namespace.")
     var name: String
 
-    @OptionGroup var change: ChangeOptions
+    @OptionGroup(visibility: .hidden) var yes: YesOption
+    @OptionGroup(visibility: .hidden) var force: ForceOption
+    @OptionGroup var plan: PlanOption
     /// How it talks.
     @OptionGroup public var output: OutputOptions
 
@@ -122,7 +126,7 @@ public struct Unshare: IopmemCommand {
     /// Ends it and shows what it was.
     public func run(in context: Context) throws(IopmemError) {
         let ended = try Operation(on: context.host, telling: context.console)
-            .unshare(name, dryRun: change.dryRun)
+            .unshare(name, dryRun: plan.dryRun)
         try context.console.show(SharesReport(shares: ended))
     }
 }
