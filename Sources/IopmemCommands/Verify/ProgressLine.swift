@@ -8,14 +8,19 @@ import IopmemVerify
 /// Nothing is written where stderr is no terminal: a log has no use for it.
 final class ProgressLine {
     private let isOn: Bool
+    private let write: (String) -> Void
     private let clock = ContinuousClock()
     private let start: ContinuousClock.Instant
     private var last: ContinuousClock.Instant?
     private var isShown = false
     private var rate = RecentRate()
 
-    init(isQuiet: Bool) {
-        isOn = !isQuiet && isatty(STDERR_FILENO) == 1
+    init(
+        isQuiet: Bool, isTerminal: Bool = isatty(STDERR_FILENO) == 1,
+        write: @escaping (String) -> Void = Console.writeToStandardError
+    ) {
+        isOn = !isQuiet && isTerminal
+        self.write = write
         start = clock.now
     }
 
@@ -29,7 +34,7 @@ final class ProgressLine {
         isShown = true
         let percent = Int(progress.fraction * 100)
         let wrong = progress.blocksBad > 0 ? ", \(progress.blocksBad) wrong" : ""
-        Console.writeToStandardError(
+        write(
             "\r\u{1b}[K\(progress.phase?.rawValue ?? "write and verify") \(percent)%  "
                 + "\(ByteSize.display(progress.done)), \(ByteSize.display(rate))/s\(wrong), "
                 + left(progress.fraction, now - start))
@@ -45,7 +50,7 @@ final class ProgressLine {
     func clear() {
         guard isShown else { return }
         isShown = false
-        Console.writeToStandardError("\r\u{1b}[K")
+        write("\r\u{1b}[K")
     }
 }
 
