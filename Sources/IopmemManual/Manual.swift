@@ -54,7 +54,8 @@ public struct Manual {
             M, G and T, which are powers of 1024.
 
             stdout has results only: a table, or with -o json one object with "schema": 1 and \
-            always the same shape. All talk goes to stderr.
+            always the same shape, whose keys are listed in docs/json.md, in Debian \
+            /usr/share/doc/iopmem-tools/json.md. All talk goes to stderr.
             """)
         roff.macro("SH", "COMMANDS")
         for command in root.subcommands ?? [] where command.commandName != "help" {
