@@ -10,8 +10,8 @@ public struct Metrics: IopmemCommand {
         abstract: "State and counters of all namespaces for Prometheus.",
         discussion: """
             In Prometheus' text format, on stdout or into a file that is replaced in one step, as \
-            node_exporter's textfile collector wants it. Needs no root, unless the file does. It has \
-            this one form, and refuses -o json: iopmemctl list -o json is for that.
+            node_exporter's textfile collector wants it. Needs no root, unless the file does. It \
+            has this one form, and refuses -o json: iopmemctl list -o json is for that.
 
             EXAMPLES
               iopmemctl metrics

@@ -133,8 +133,8 @@ private indirect enum JSONTree: Decodable {
         }
     }
 
-    /// All keys in it, but for those that are numbers (fio's percentiles and bins) and those of fio's
-    /// options.
+    /// All keys in it, but for those that are numbers (fio's percentiles and bins) and those of
+    /// fio's options.
     var keys: Set<String> {
         switch self {
         case .leaf: []

@@ -121,7 +121,7 @@ struct VerifyCommandTests {
         #expect(!fileExists)
     }
 
-    /// Memory that programs map, as sysfs has it; by its number it is /dev/null, which nobody can map.
+    /// Memory that programs map, as sysfs has it; it is really /dev/null, which nobody can map.
     @Test("a device that loses its contents is asked about, also with --force, and shown")
     func confirmation() throws {
         let session = try Session(.twoCards)

@@ -142,7 +142,7 @@ struct InstalledTests {
             """
             iopmemctl wait files --timeout 120
             test /dev/disk/by-id/iopmem-\(files.uuid) -ef /dev/iopmem/by-name/files
-            way=$(udevadm info --query=property --property=ID_PATH --value /dev/iopmem/by-name/files)
+            way=$(udevadm info -q property --property=ID_PATH --value /dev/iopmem/by-name/files)
             test /dev/disk/by-path/$way -ef /dev/iopmem/by-name/files
             systemctl start srv-files.mount
             seq 100000 | cmp - /srv/files/numbers

@@ -383,7 +383,7 @@ extension Operation {
         try checkMemory(of: request, UInt64(extent.range.count))
     }
 
-    /// How large it would become on a device that is not bound, in bytes: at most as large as the BAR.
+    /// How large it would become on a device that is not bound, in bytes; at most the BAR itself.
     private static func length(of request: CreateRequest, on device: Device) -> UInt64? {
         if case .bytes(let bytes) = request.size { return bytes }
         return device.bars.filter { bar in
