@@ -28,6 +28,7 @@ int faults_command(int argc, char **argv);
 int race_command(int argc, char **argv);
 int clock_command(int argc, char **argv);
 int touch_command(int argc, char **argv);
+int churn_command(int argc, char **argv);
 int devdax_command(int argc, char **argv);
 int p2pmem_command(int argc, char **argv);
 int camera_command(int argc, char **argv);

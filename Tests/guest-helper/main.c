@@ -9,7 +9,7 @@
 //       Maps a file, prints "mapped", and keeps the mapping until it is killed.
 //   iopmem-guest scribble FILE
 //       Maps a file and writes all of it over and over, until it is killed or
-//       the memory is taken away (SIGBUS).
+//       the memory is taken away: then it prints "SIGBUS".
 //   iopmem-guest stream DRIVE FILE
 //       O_DIRECT reads of DRIVE into a shared mapping of FILE, over and over,
 //       until one fails; prints the errno's name.
@@ -20,10 +20,11 @@
 // and, each described where it is: sync and map-sync (sync.c), records
 // (records.c), replay (replay.c), faults (faults/), race (race/), devdax (devdax.c),
 // dmabuf, importer, path and judge (dmabuf.c), p2pmem and p2pmem-hold (p2pmem.c),
-// vfio (vfio.c), camera (camera.c), tcp-receive and tcp-send (tcp.c).
+// vfio (vfio.c), camera (camera.c), churn (churn.c), tcp-receive and tcp-send (tcp.c).
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,13 +150,23 @@ static char *map_file(const char *path, size_t *length)
 	return map_shared(path, *length, 0);
 }
 
+static void taken_away(int number)
+{
+	static const char said[] = "SIGBUS\n";
+
+	(void)number;
+	_exit(write(STDOUT_FILENO, said, sizeof(said) - 1) < 0);
+}
+
 static int scribble(const char *path)
 {
+	struct sigaction action = { .sa_handler = taken_away };
 	size_t length;
 	char *memory = map_file(path, &length);
 
 	if (!memory)
 		return 1;
+	sigaction(SIGBUS, &action, NULL);
 	for (int round = 0;; round++) {
 		memset(memory, round, length);
 		if (!round) {
@@ -248,6 +259,8 @@ int main(int argc, char **argv)
 		return clock_command(argc - 2, argv + 2);
 	if (argc >= 2 && !strcmp(argv[1], "touch"))
 		return touch_command(argc - 2, argv + 2);
+	if (argc >= 2 && !strcmp(argv[1], "churn"))
+		return churn_command(argc - 2, argv + 2);
 	if (argc >= 2 && !strcmp(argv[1], "devdax"))
 		return devdax_command(argc - 2, argv + 2);
 	if (argc >= 2 && !strncmp(argv[1], "tcp-", 4))
