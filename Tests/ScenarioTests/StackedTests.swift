@@ -8,14 +8,14 @@ import VMLab
 ///
 ///     switch ─┬─ card0   64 MiB ─┬─ dm-linear, dm-stripe ── ext4 -o dax
 ///             ├─ card1   64 MiB ─┘
-///             └─ nvme0             reads into files on both
+///             └─ nvme0             reads into files on both, and writes from them
 @Suite("Stacked")
 struct StackedTests {
     static let topology = Topology(
         .switch(
             "sw0", .card("card0", megabytes: 64), .card("card1", megabytes: 64), .nvme("nvme0")))
     /// One transfer, in bytes.
-    static let length = 8 << 20
+    static let length = 20 << 20
 
     @Test("device mapper keeps DAX, and drives reach both cards", arguments: Kernel.supported)
     func stacked(on kernel: Kernel) async throws {
@@ -24,7 +24,7 @@ struct StackedTests {
             let second = try #require(try await machine.function("card1").bars[2])
             let one = try await machine.create(on: "card0", "--size max")
             let other = try await machine.create(on: "card1", "--size max")
-            // A file of a whole group of blocks lies on both: across the seam, or in stripes.
+            // Each card gives less than a file is long, or stripes that are shorter.
             let tables = [
                 "linear": """
                 0 32768 linear \(one.path) 0
@@ -33,7 +33,7 @@ struct StackedTests {
                 "striped": "0 262144 striped 2 4096 \(one.path) 0 \(other.path) 0",
             ]
             for (kind, table) in tables.sorted(by: { $0.key < $1.key }) {
-                try await machine.step("dm-\(kind): a file on both, filled by the drive") {
+                try await machine.step("dm-\(kind): a drive fills a file on both, and stores it") {
                     try await machine.guest.run(
                         """
                         wipefs --quiet --all \(one.path) \(other.path)
@@ -43,15 +43,25 @@ struct StackedTests {
                         \(FileSystem.ext4.mount("/dev/mapper/both", at: "/run/both"))
                         fallocate -l \(Self.length) /run/both/file
                         """)
-                    let trace = try await machine.transfer(
-                        "iopmem-guest transfer in /dev/nvme0n1 /run/both/file \(Self.length)")
-                    #expect(trace.bytesRead == Self.length)
-                    #expect(trace.bytes(in: first) + trace.bytes(in: second) == Self.length)
-                    if kind == "striped" {
-                        #expect(trace.bytes(in: first) > 0 && trace.bytes(in: second) > 0)
+                    let file = "/run/both/file"
+                    for way in ["in", "out"] {
+                        // What the drive stores is not what it holds.
+                        try await machine.guest.run(
+                            """
+                            cd /run/both
+                            dd if=/dev/urandom of=file bs=1M count=\(Self.length >> 20) conv=notrunc
+                            if cmp -s -n \(Self.length) file /dev/nvme0n1; then exit 1; fi
+                            """)
+                        let trace = try await machine.transfer(
+                            "iopmem-guest transfer \(way) /dev/nvme0n1 \(file) \(Self.length)")
+                        let moved = way == "in" ? trace.bytesRead : trace.bytesWritten
+                        #expect(moved == Self.length)
+                        let (here, there) = (trace.bytes(in: first), trace.bytes(in: second))
+                        #expect(here > 0 && there > 0, "\(here) and \(there) bytes")
+                        #expect(here + there == Self.length)
+                        try await machine.guest.run(
+                            "cmp -n \(Self.length) \(file) /dev/nvme0n1")
                     }
-                    try await machine.guest.run(
-                        "cmp -n \(Self.length) /run/both/file /dev/nvme0n1")
                     let held = try await machine.refused(4, "iopmemctl destroy \(one.dev) --yes")
                     #expect(held.contains("dm both"))
                     try await machine.guest.run("umount /run/both && dmsetup remove --retry both")
