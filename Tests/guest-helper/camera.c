@@ -3,8 +3,8 @@
 //     Captures frames straight into MEMORY, one each MiB, and stores each from
 //     there on DRIVE, at the same offset, by O_DIRECT. The camera is given
 //     pointers into a mapping (V4L2 USERPTR), or dma-bufs of a devdax node.
-//     Prints "FRAMES frames of N bytes", or the name of the errno with which the
-//     camera refused the memory.
+//     Prints "capturing" when the camera has begun, then "FRAMES frames of N
+//     bytes"; or the name of the errno with which the camera refused the memory.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -81,6 +81,8 @@ static int capture(unsigned int frames)
 	}
 	if (ioctl(video, VIDIOC_STREAMON, &type))
 		return fail("VIDIOC_STREAMON");
+	puts("capturing");
+	fflush(stdout);
 	for (unsigned int i = 0; i < frames; i++) {
 		struct v4l2_buffer buffer = { .type = type, .memory = kind };
 
