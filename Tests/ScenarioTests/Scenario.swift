@@ -88,7 +88,30 @@ struct Verified: Decodable {
     }
 }
 
+/// A line of `iopmemctl monitor -o json`; only what scenarios look at.
+struct Event: Decodable {
+    let event: String
+    let dev: String
+    let device: String
+    let uuid: String?
+    let bad_blocks: Int?
+}
+
 extension Machine {
+    /// Starts to write down what happens; see ``events()``.
+    func startMonitor() async throws {
+        try await guest.run(
+            """
+            setsid iopmemctl monitor -o json >/run/events 2>/run/monitor.err &
+            until grep -q following /run/monitor.err; do sleep 0.2; done
+            """)
+    }
+
+    /// What a monitor has heard since it was started.
+    func events() async throws -> [Event] {
+        try await guest.run("udevadm settle; cat /run/events").jsonLines()
+    }
+
     /// Makes a namespace on a card, loading the driver if need be.
     func create(on card: String, _ options: String) async throws -> Namespace {
         let device = try await function(card).address
