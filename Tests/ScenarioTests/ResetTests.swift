@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+
+import Testing
+import VMLab
+
+/// Function resets while everything on the card is in use.
+///
+///     root complex ─── slot0 ── card0   256 MiB   mounted file systems, mappings, disks under fio
+@Suite("Resets")
+struct ResetTests {
+    // Behind a port of its own a function can be reset, by its bus.
+    static let topology = Topology(
+        .rootPort("slot0", reserve: 512, child: .card("card0", megabytes: 256)))
+    /// How often.
+    static let resets = 6
+
+    /// Mounted at /run; the last one by way of dm-linear.
+    private static let fileSystems = ["ext4", "xfs", "stacked"]
+
+    @Test("I/O and faults wait while the function is reset, and go on", arguments: Kernel.supported)
+    func reset(on kernel: Kernel) async throws {
+        try await scenario(Self.topology, on: kernel) { machine in
+            let card = try await machine.function("card0")
+            let region = try await machine.step("everything is used") {
+                try await work(machine)
+            }
+            try await machine.step("\(Self.resets) resets") {
+                try await machine.guest.run(
+                    """
+                    cd /run
+                    for reset in $(seq \(Self.resets)); do
+                        echo 1 >/sys/bus/pci/devices/\(card.address)/reset
+                    done
+                    # None of it was done before.
+                    kill -0 $(cat jobs)
+                    """, within: 120)
+                let resets = try await machine.guest.run("cat /sys/class/iopmem/\(region)/resets")
+                #expect(resets.output == "\(Self.resets)")
+            }
+            try await machine.step("nobody noticed but those who listen") {
+                try await judge(machine)
+            }
+            try await machine.guest.run(
+                """
+                cd /run
+                umount \(Self.fileSystems.joined(separator: " "))
+                dmsetup remove --retry stack-files
+                dmsetup remove --retry stack-disk
+                iopmemctl unbind \(card.address)
+                """)
+        }
+    }
+
+    /// Starts what uses the card; the region's name.
+    private func work(_ machine: Machine) async throws -> String {
+        let guest = machine.guest
+        try await machine.startMonitor()
+        let ext4 = try await machine.create(on: "card0", "--size 64M")
+        let xfs = try await machine.create(on: "card0", "--size 80M")
+        let disk = try await machine.create(on: "card0", "--size 32M")
+        let stack = try await machine.create(on: "card0", "--size 48M")
+        let devdax = try await machine.create(on: "card0", "--size 2M --mode devdax")
+        // Each verifies at its end what it wrote, in a place of its own.
+        let jobs = [
+            ("psync", disk.path, "0"), ("io_uring", disk.path, "16M"),
+            ("libaio", "/dev/mapper/stack-disk", "0"),
+        ].map { engine, disk, offset in
+            """
+            setsid fio --name=\(engine) --filename=\(disk) --offset=\(offset) --size=16M --loops=4 --rw=randwrite \
+                --bs=4k --direct=1 --ioengine=\(engine) --iodepth=8 --verify=crc32c --verify_fatal=1 \
+                --verify_state_save=0 --status-interval=1 >\(engine).out 2>&1 &
+            echo $! >>jobs
+            """
+        }
+        try await guest.run(
+            """
+            echo 0 65536 linear \(stack.path) 0 | dmsetup create stack-files
+            echo 0 32768 linear \(stack.path) 65536 | dmsetup create stack-disk
+            \(FileSystem.ext4.mount(ext4.path, at: "/run/ext4"))
+            \(FileSystem.xfs.mount(xfs.path, at: "/run/xfs"))
+            \(FileSystem.ext4.mount("/dev/mapper/stack-files", at: "/run/stacked"))
+            cd /run
+            for target in \(Self.fileSystems.joined(separator: " ")); do
+                fallocate -l 8M $target/mapped
+                setsid nice iopmem-guest scribble $target/mapped >scribble-$target.out 2>&1 &
+                echo $! >>scribblers
+            done
+            setsid nice iopmem-guest scribble \(devdax.path) >scribble-devdax.out 2>&1 &
+            echo $! >>scribblers
+            for target in \(Self.fileSystems.joined(separator: " ")) devdax; do
+                until grep -q scribbling scribble-$target.out; do sleep 0.2; done
+            done
+            \(jobs.joined(separator: "\n"))
+            for engine in psync io_uring libaio; do
+                until grep -q 'io=[1-9]' $engine.out; do sleep 0.2; done
+            done
+            """, within: 120)
+        return disk.region
+    }
+
+    private func judge(_ machine: Machine) async throws {
+        let guest = machine.guest
+        try await guest.run(
+            """
+            cd /run
+            while pgrep -x fio >/dev/null; do sleep 0.2; done
+            for engine in psync io_uring libaio; do
+                grep 'err=' $engine.out | tail -n 1 | grep -q 'err= 0' || { cat $engine.out; exit 1; }
+            done
+            kill -0 $(cat scribblers)
+            kill $(cat scribblers)
+            """, within: 300)
+        // The contents may be gone, which each user of a namespace may want to know.
+        let namespaces = try await machine.list().namespaces
+        let told = try await machine.events().filter { $0.event == "reset" }
+        for namespace in namespaces {
+            let count = told.count { $0.dev == namespace.dev && $0.uuid == namespace.uuid }
+            #expect(count == Self.resets, "\(namespace.dev) had \(count) events")
+        }
+        #expect(told.count == Self.resets * namespaces.count)
+    }
+}
