@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
+import Glibc
 import Testing
 import VMLab
 
 /// Memory that the hardware reports as bad.
 ///
-///     root complex ─── card0   256 MiB   a file system, and a disk without one
+///     root complex ─── card0   256 MiB   file systems, and a disk without one
 @Suite("Media errors")
 struct MediaErrorTests {
     static let topology = Topology(.card("card0", megabytes: 256))
@@ -16,6 +17,7 @@ struct MediaErrorTests {
             Self.topology, on: kernel, preparation: try .debugDriver()
         ) { machine in
             let guest = machine.guest
+            try await machine.startMonitor()
             let files = try await machine.create(on: "card0", "--size 192M")
             let disk = try await machine.create(on: "card0", "--size 2M --mode raw")
             let badBlocks = "/sys/block/\(files.dev)/badblocks"
@@ -37,6 +39,10 @@ struct MediaErrorTests {
                     metrics.contains(
                         "iopmem_namespace_bad_blocks{namespace=\"\(files.dev)\",uuid=\"\(files.uuid)\"} 8\n"
                     ))
+                let told = try await machine.events().filter { $0.event == "media-error" }
+                #expect(told.map(\.dev) == [files.dev])
+                #expect(told.map(\.uuid) == [files.uuid])
+                #expect(told.map(\.bad_blocks) == [8])
             }
             try await machine.step("whoever reads it hears so, its neighbours are readable") {
                 let reads = try await guest.run(
@@ -62,6 +68,9 @@ struct MediaErrorTests {
                 #expect(loaded == "0")
                 try await guest.run("umount /run/files")
             }
+            try await machine.step("xfs knows whose page it was, and tells them") {
+                try await reverseMap(files, machine)
+            }
             try await machine.step("a page that programs map themselves") {
                 let mapped = try await machine.create(on: "card0", "--size 4M --mode devdax")
                 func loaded(_ offset: Int) async throws -> String {
@@ -85,7 +94,10 @@ struct MediaErrorTests {
                             "iopmemctl inject-error \(mapped.dev) --offset 8K --length 512")
                     }
                     try await guest.run(
-                        "while pgrep -x iopmem-guest >/dev/null; do sleep 0.1; done", within: 60)
+                        """
+                        while pgrep -x iopmem-guest >/dev/null; do sleep 0.1; done
+                        tail -n 1 /run/scribble.out | grep -qx SIGBUS
+                        """, within: 60)
                     #expect(try await loaded(8192) == "SIGBUS")
                     #expect(try await loaded(4096) != "SIGBUS")
                     #expect(try await loaded(12288) != "SIGBUS")
@@ -126,5 +138,66 @@ struct MediaErrorTests {
                 try await guest.run("iopmemctl unbind \(disk.device)")
             }
         }
+    }
+
+    /// A file system that takes part in it (dax_holder_ops) and can say which files use a page: xfs with
+    /// a reverse mapping.
+    private func reverseMap(_ files: Namespace, _ machine: Machine) async throws {
+        let guest = machine.guest
+        // Else the kernel tells only who hit it (task_early_kill() in mm/memory-failure.c).
+        let early = "/proc/sys/vm/memory_failure_early_kill"
+        try await guest.run(
+            """
+            echo 1 >\(early)
+            wipefs --quiet --all \(files.path)
+            mkfs.xfs -q --unsupported -m reflink=0,rmapbt=1 \(files.path)
+            mount -o dax=always \(files.path) /run/files
+            dd if=/dev/urandom of=/run/files/data bs=4k count=16 conv=fsync
+            """)
+        let place = try await guest.run(
+            "filefrag -s -v -b4096 /run/files/data | awk '$1 == \"0:\" { print $4 * 4096 }'"
+        ).output
+        for (way, cause) in [
+            ("poison", "iopmem-guest poison /run/files/data 0"),
+            ("inject", "iopmemctl inject-error \(files.dev) --offset \(place) --length 4K --force"),
+        ] {
+            // One who has it mapped, and does nothing: the signal is xfs's doing.
+            let ended = try await guest.run(
+                """
+                cd /run
+                rm -f ended
+                (set +e; iopmem-guest hold files/data >hold.out; echo $? >ended) >/dev/null 2>&1 &
+                until grep -q mapped hold.out; do sleep 0.1; done
+                \(cause) >/dev/null
+                until [ -e ended ]; do sleep 0.1; done
+                cat ended
+                """, within: 60
+            ).output
+            #expect(ended == "\(128 + SIGBUS)", "\(way): it ended with \(ended)")
+            let loaded = try await guest.run("iopmem-guest load /run/files/data 0").output
+            #expect(loaded == "SIGBUS", "\(way): a load gave \(loaded)")
+            let neighbour = try await guest.run("iopmem-guest load /run/files/data 4096").output
+            #expect(neighbour != "SIGBUS", "\(way)")
+            let reads = try await guest.run(
+                "dd if=/run/files/data of=/dev/null bs=4k count=1", status: 1)
+            #expect(reads.errors.contains("Input/output error"), "\(way)")
+            try await guest.run(
+                """
+                dd if=/dev/zero of=/run/files/data bs=4k count=1 conv=notrunc,fsync
+                test -z "$(cat /sys/block/\(files.dev)/badblocks)"
+                """)
+            #expect(try await guest.run("iopmem-guest load /run/files/data 0").output == "0")
+        }
+        // What is nobody's file is the file system's own.
+        try await guest.run(
+            """
+            iopmemctl inject-error \(files.dev) --offset 0 --length 4K --force
+            \(Guest.kernelLog) | grep 'XFS (\(files.dev)).*Shutting down'
+            if touch /run/files/more; then exit 1; fi
+            umount /run/files
+            echo 0 >\(early)
+            blkdiscard --force --zeroout \(files.path)
+            test -z "$(cat /sys/block/\(files.dev)/badblocks)"
+            """)
     }
 }
