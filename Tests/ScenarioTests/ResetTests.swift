@@ -31,7 +31,7 @@ struct ResetTests {
                     for reset in $(seq \(Self.resets)); do
                         echo 1 >/sys/bus/pci/devices/\(card.address)/reset
                     done
-                    # None of it was done before.
+                    # None of it failed so far.
                     kill -0 $(cat jobs)
                     """, within: 120)
                 let resets = try await machine.guest.run("cat /sys/class/iopmem/\(region)/resets")
@@ -60,15 +60,19 @@ struct ResetTests {
         let disk = try await machine.create(on: "card0", "--size 32M")
         let stack = try await machine.create(on: "card0", "--size 48M")
         let devdax = try await machine.create(on: "card0", "--size 2M --mode devdax")
-        // Each verifies at its end what it wrote, in a place of its own.
+        // Each writes to a place of its own and verifies it, again and again until it is told to stop.
         let jobs = [
             ("psync", disk.path, "0"), ("io_uring", disk.path, "16M"),
             ("libaio", "/dev/mapper/stack-disk", "0"),
         ].map { engine, disk, offset in
             """
-            setsid fio --name=\(engine) --filename=\(disk) --offset=\(offset) --size=16M --loops=4 --rw=randwrite \
-                --bs=4k --direct=1 --ioengine=\(engine) --iodepth=8 --verify=crc32c --verify_fatal=1 \
-                --verify_state_save=0 --status-interval=1 >\(engine).out 2>&1 &
+            setsid sh -c 'until test -e stop; do
+                fio --name=\(engine) --filename=\(disk) --offset=\(offset) --size=16M --rw=randwrite \
+                    --bs=4k --direct=1 --ioengine=\(engine) --iodepth=8 --verify=crc32c \
+                    --verify_fatal=1 --verify_state_save=0 >\(engine).out 2>&1 || exit 1
+                touch \(engine).once
+            done
+            touch \(engine).done' &
             echo $! >>jobs
             """
         }
@@ -92,7 +96,7 @@ struct ResetTests {
             done
             \(jobs.joined(separator: "\n"))
             for engine in psync io_uring libaio; do
-                until grep -q 'io=[1-9]' $engine.out; do sleep 0.2; done
+                until test -e $engine.once; do sleep 0.2; done
             done
             """, within: 120)
         return disk.region
@@ -103,9 +107,17 @@ struct ResetTests {
         try await guest.run(
             """
             cd /run
-            while pgrep -x fio >/dev/null; do sleep 0.2; done
+            # Once more, so that each has verified what it wrote during the resets.
+            rm *.once
             for engine in psync io_uring libaio; do
-                grep 'err=' $engine.out | tail -n 1 | grep -q 'err= 0' || { cat $engine.out; exit 1; }
+                until test -e $engine.once; do
+                    kill -0 $(cat jobs) || { cat $engine.out; exit 1; }
+                    sleep 0.2
+                done
+            done
+            touch stop
+            for engine in psync io_uring libaio; do
+                until test -e $engine.done; do sleep 0.2; done
             done
             kill -0 $(cat scribblers)
             kill $(cat scribblers)
