@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -66,11 +67,17 @@ static void create_devdax(void)
 		    faults_reason);
 }
 
+// /dev/iopdax0n1 of iopmem0.
+static void node_path(char *path, size_t size)
+{
+	snprintf(path, size, "/dev/iopdax%sn%u", region_name + strlen("iopmem"), made.id);
+}
+
 static int open_devdax(void)
 {
 	char path[64];
 
-	made_path(path, sizeof(path));
+	node_path(path, sizeof(path));
 	return open_path(path);
 }
 
@@ -85,7 +92,7 @@ static void prepare_node(void)
 	char path[64];
 
 	create_devdax();
-	made_path(path, sizeof(path));
+	node_path(path, sizeof(path));
 	node = open(path, O_RDWR | O_CLOEXEC);
 	if (node < 0)
 		die("cannot open %s: %s", path, strerrorname_np(errno));

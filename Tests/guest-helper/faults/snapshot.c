@@ -22,7 +22,7 @@ static void note(char **end, const char *text)
 
 int is_ours(const struct dirent *entry)
 {
-	return !strncmp(entry->d_name, "iopmem", 6);
+	return !strncmp(entry->d_name, "iopmem", 6) || !strncmp(entry->d_name, "iopdax", 6);
 }
 
 static void note_folder(char **end, const char *path)
