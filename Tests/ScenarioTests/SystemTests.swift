@@ -83,6 +83,7 @@ struct SystemTests {
     private func entry(of words: String, on machine: Machine) async throws -> PageTableEntry {
         let address = try await machine.guest.run(
             """
+            rm -f /run/spin.out
             setsid iopmem-guest spin \(words) >/run/spin.out 2>&1 &
             until test -s /run/spin.out; do sleep 0.1; done
             cat /run/spin.out
