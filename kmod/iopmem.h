@@ -4,7 +4,7 @@
  *
  * Objects, each owning the next:
  *
- *   iopmem_device     a bound PCI function            pci.c
+ *   iopmem_device     a bound PCI function            pci.c, reset.c, power.c
  *     iopmem_region   a memory BAR of it              region.c
  *       iopmem_namespace  a slice of the BAR          namespace.c
  *         create.c how it is made, and registry.c what it is called
@@ -54,6 +54,7 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/uuid.h>
+#include <linux/workqueue.h>
 
 #include <linux/iopmem.h>
 
@@ -77,6 +78,7 @@ struct iopmem_region;
  *		under @lock
  * @retired_by:	the open control file that is unbinding it; under @lock
  * @resumed:	woken when a reset is over
+ * @recovery:	ends the wait for an error recovery that does not come to an end
  * @p2pdma:	the namespace that p2pdma hands out, or NULL; under @lock
  * @regions:	by BAR, NULL where the BAR is none; fixed after probe
  */
@@ -89,6 +91,7 @@ struct iopmem_device {
 	bool paused;
 	const struct file *retired_by;
 	wait_queue_head_t resumed;
+	struct delayed_work recovery;
 	const struct iopmem_namespace *p2pdma;
 	struct iopmem_region *regions[IOPMEM_BARS];
 };
@@ -290,10 +293,13 @@ struct iopmem_device *iopmem_device_find(u32 domain, u8 bus, u8 devfn);
 struct iopmem_device *iopmem_device_find_retired(const struct file *owner);
 void iopmem_device_get(struct iopmem_device *idev);
 void iopmem_device_put(struct iopmem_device *idev);
-void iopmem_device_pause(struct iopmem_device *idev);
-void iopmem_device_resume(struct iopmem_device *idev, const char *event);
 int iopmem_pci_init(void);
 void iopmem_pci_exit(void);
+
+/* reset.c */
+extern const struct pci_error_handlers iopmem_error_handlers;
+void iopmem_recovery_init(struct iopmem_device *idev);
+void iopmem_recovery_end(struct iopmem_device *idev);
 
 /* power.c */
 extern const struct dev_pm_ops iopmem_pm_ops;

@@ -85,6 +85,29 @@ static int judge_bar(struct pci_dev *pdev, int bar, bool force, char *reason)
 	return 0;
 }
 
+/*
+ * Do the bridges on the way pass memory accesses on? One that was reset, and that
+ * nobody set up again, answers for the device: with zeros or all ones, while the
+ * device itself would say that it is there. pci_enable_device() takes a bridge
+ * that was enabled once for one that is.
+ */
+static int judge_way(struct pci_dev *pdev, char *reason)
+{
+	struct pci_dev *bridge, *closed = NULL;
+	u16 command;
+
+	for (bridge = pci_upstream_bridge(pdev); bridge; bridge = pci_upstream_bridge(bridge)) {
+		pci_read_config_word(bridge, PCI_COMMAND, &command);
+		if (!iopmem_decodes(command))
+			closed = bridge;
+	}
+	if (!closed)
+		return 0;
+	return iopmem_refuse(reason, -EIO,
+			     "the bridge %s above %s forwards no memory accesses: it was reset, and nobody set it up again (remove it and rescan its bus)",
+			     pci_name(closed), pci_name(pdev));
+}
+
 /* The bound device with that address, with a reference, or NULL. */
 struct iopmem_device *iopmem_device_find(u32 domain, u8 bus, u8 devfn)
 {
@@ -206,7 +229,7 @@ static int iopmem_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	idev->pdev = pdev;
 	kref_init(&idev->ref);
 	mutex_init(&idev->lock);
-	init_waitqueue_head(&idev->resumed);
+	iopmem_recovery_init(idev);
 
 	iopmem_bind_asked(pdev, &arg);
 
@@ -220,10 +243,14 @@ static int iopmem_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 				      pci_name(pdev), error);
 		goto out_report;
 	}
-	error = create_regions(idev, &arg, result);
+	error = judge_way(pdev, result->reason);
+	if (!error)
+		error = create_regions(idev, &arg, result);
 	if (error)
 		goto out_regions;
 	pci_set_drvdata(pdev, idev);
+	/* For error recovery: of old kernels none does it for us. */
+	pci_save_state(pdev);
 
 	mutex_lock(&iopmem_devices_lock);
 	list_add_tail(&idev->entry, &iopmem_devices);
@@ -243,114 +270,6 @@ out_report:
 	return error;
 }
 
-/* I/O waits until iopmem_device_resume(). */
-void iopmem_device_pause(struct iopmem_device *idev)
-{
-	struct iopmem_namespace *ns;
-	int bar;
-
-	mutex_lock(&idev->lock);
-	if (!idev->paused) {
-		WRITE_ONCE(idev->paused, true);
-		for (bar = 0; bar < IOPMEM_BARS; bar++) {
-			if (!idev->regions[bar])
-				continue;
-			list_for_each_entry(ns, &idev->regions[bar]->namespaces, entry)
-				iopmem_namespace_pause(ns);
-			iopmem_dmabufs_pause(idev->regions[bar]);
-		}
-	}
-	mutex_unlock(&idev->lock);
-}
-
-/**
- * iopmem_device_resume - I/O goes on
- * @idev:	paused or not
- * @event:	what the namespaces' uevents say, or NULL: nobody is told
- *
- * Backwards: a frozen queue changes the task's allocation flags, and gives them back.
- */
-void iopmem_device_resume(struct iopmem_device *idev, const char *event)
-{
-	struct iopmem_namespace *ns;
-	int bar;
-
-	if (!READ_ONCE(idev->paused))
-		return;
-	/*
-	 * Queues first, without the lock: creation does I/O with it held. While
-	 * the device is paused, no namespace comes or goes, and who pauses,
-	 * resumes or removes it holds the function's device_lock().
-	 */
-	for (bar = IOPMEM_BARS - 1; bar >= 0; bar--)
-		if (idev->regions[bar])
-			list_for_each_entry_reverse(ns, &idev->regions[bar]->namespaces, entry)
-				iopmem_namespace_unfreeze(ns);
-
-	mutex_lock(&idev->lock);
-	WRITE_ONCE(idev->paused, false);
-	wake_up_all(&idev->resumed);
-	for (bar = 0; bar < IOPMEM_BARS; bar++)
-		if (idev->regions[bar])
-			list_for_each_entry(ns, &idev->regions[bar]->namespaces, entry)
-				iopmem_namespace_resume(ns, event);
-	mutex_unlock(&idev->lock);
-}
-
-static void resume_after_reset(struct iopmem_device *idev)
-{
-	int bar;
-
-	for (bar = 0; bar < IOPMEM_BARS; bar++)
-		if (idev->regions[bar])
-			atomic_inc(&idev->regions[bar]->resets);
-	iopmem_device_resume(idev, "IOPMEM_EVENT=reset");
-}
-
-/* A function reset: I/O waits while it lasts (pci_reset_function()). */
-static void iopmem_reset_prepare(struct pci_dev *pdev)
-{
-	iopmem_device_pause(pci_get_drvdata(pdev));
-}
-
-static void iopmem_reset_done(struct pci_dev *pdev)
-{
-	resume_after_reset(pci_get_drvdata(pdev));
-}
-
-/* Documentation/PCI/pci-error-recovery.rst */
-static pci_ers_result_t iopmem_error_detected(struct pci_dev *pdev, pci_channel_state_t state)
-{
-	switch (state) {
-	case pci_channel_io_normal:
-		return PCI_ERS_RESULT_CAN_RECOVER;
-	case pci_channel_io_frozen:
-		iopmem_device_pause(pci_get_drvdata(pdev));
-		return PCI_ERS_RESULT_NEED_RESET;
-	default:
-		return PCI_ERS_RESULT_DISCONNECT;
-	}
-}
-
-static pci_ers_result_t iopmem_slot_reset(struct pci_dev *pdev)
-{
-	pci_restore_state(pdev);
-	return pci_device_is_present(pdev) ? PCI_ERS_RESULT_RECOVERED : PCI_ERS_RESULT_DISCONNECT;
-}
-
-static void iopmem_error_resume(struct pci_dev *pdev)
-{
-	resume_after_reset(pci_get_drvdata(pdev));
-}
-
-static const struct pci_error_handlers iopmem_error_handlers = {
-	.reset_prepare	= iopmem_reset_prepare,
-	.reset_done	= iopmem_reset_done,
-	.error_detected	= iopmem_error_detected,
-	.slot_reset	= iopmem_slot_reset,
-	.resume		= iopmem_error_resume,
-};
-
 static void iopmem_remove(struct pci_dev *pdev)
 {
 	struct iopmem_device *idev = pci_get_drvdata(pdev);
@@ -362,8 +281,7 @@ static void iopmem_remove(struct pci_dev *pdev)
 	mutex_lock(&idev->lock);
 	idev->dead = true;
 	mutex_unlock(&idev->lock);
-	/* A recovery that failed ends here, with bios and faults still waiting. */
-	iopmem_device_resume(idev, NULL);
+	iopmem_recovery_end(idev);
 	destroy_regions(idev);
 	pci_disable_device(pdev);
 	iopmem_device_put(idev);

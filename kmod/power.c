@@ -66,6 +66,8 @@ static int iopmem_sleep_over(struct device *dev)
 	struct iopmem_namespace *ns;
 	int bar;
 
+	/* As after a function reset. */
+	pci_save_state(to_pci_dev(dev));
 	mutex_lock(&idev->lock);
 	for (bar = 0; bar < IOPMEM_BARS; bar++)
 		if (idev->regions[bar])

@@ -309,7 +309,7 @@ void iopmem_namespace_pause(struct iopmem_namespace *ns)
 	walk_supers(&ns->held, zap_inode_unlocked);
 }
 
-/* The first half of the way back, without idev->lock: see iopmem_device_resume(). */
+/* The first half of the way back, without idev->lock: see resume_device() in reset.c. */
 void iopmem_namespace_unfreeze(struct iopmem_namespace *ns)
 {
 	if (ns->disk)

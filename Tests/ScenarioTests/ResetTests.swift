@@ -3,7 +3,7 @@
 import Testing
 import VMLab
 
-/// Function resets while everything on the card is in use.
+/// Function resets and errors of the link while everything on the card is in use.
 ///
 ///     root complex ─── slot0 ── card0   256 MiB   mounted file systems, mappings, disks under fio
 @Suite("Resets")
@@ -11,8 +11,9 @@ struct ResetTests {
     // Behind a port of its own a function can be reset, by its bus.
     static let topology = Topology(
         .rootPort("slot0", reserve: 512, child: .card("card0", megabytes: 256)))
-    /// How often.
+    /// How often, by root and then by the kernel, which recovers from an error.
     static let resets = 6
+    static let recoveries = 2
 
     /// Mounted at /run; the last one by way of dm-linear.
     private static let fileSystems = ["ext4", "xfs", "stacked"]
@@ -34,8 +35,19 @@ struct ResetTests {
                     # None of it failed so far.
                     kill -0 $(cat jobs)
                     """, within: 120)
+            }
+            try await machine.step(
+                "\(Self.recoveries) fatal errors of the link, and one of a transfer"
+            ) {
+                try await machine.report(.completionTimeout, by: "slot0")
+                try await recovered(machine, times: 1)
+                for recovery in 1...Self.recoveries {
+                    try await machine.report(.dataLinkProtocol, by: "slot0")
+                    try await recovered(machine, times: 1 + recovery)
+                }
                 let resets = try await machine.guest.run("cat /sys/class/iopmem/\(region)/resets")
-                #expect(resets.output == "\(Self.resets)")
+                #expect(resets.output == "\(Self.resets + Self.recoveries)")
+                try await machine.guest.run("kill -0 $(cat /run/jobs)")
             }
             try await machine.step("nobody noticed but those who listen") {
                 try await judge(machine)
@@ -48,6 +60,75 @@ struct ResetTests {
                 dmsetup remove --retry stack-disk
                 iopmemctl unbind \(card.address)
                 """)
+        }
+    }
+
+    /// Waits until the kernel has recovered from so many errors.
+    private func recovered(_ machine: Machine, times: Int) async throws {
+        try await machine.guest.run(
+            """
+            until test $(dmesg | grep -c 'device [r]ecovery successful') -ge \(times); do sleep 0.2; done
+            ! dmesg | grep 'device [r]ecovery failed'
+            """, within: 60)
+    }
+
+    // The kernel gives up below a bridge where anybody has no driver that knows of errors.
+    static let unrecoverable = Topology(
+        .switch("sw0", .card("card0", megabytes: 64), .edu("edu0")))
+
+    @Test("I/O fails where the kernel cannot recover the link", arguments: Kernel.supported)
+    func failedRecovery(on kernel: Kernel) async throws {
+        try await scenario(Self.unrecoverable, on: kernel) { machine in
+            let card = try await machine.function("card0")
+            let guest = machine.guest
+            let disk = try await machine.create(on: "card0", "--size 16M")
+            try await machine.step("the link fails, and the kernel does not recover") {
+                try await guest.run(
+                    """
+                    cd /run
+                    setsid sh -c 'while dd if=\(disk.path) of=/dev/null bs=1M iflag=direct; do :; done
+                        touch over' >dd.out 2>&1 &
+                    sleep 1
+                    ! test -e over
+                    """)
+                try await machine.report(.dataLinkProtocol, by: "sw0-root")
+                try await guest.run(
+                    "until dmesg | grep -q 'device [r]ecovery failed'; do sleep 0.2; done",
+                    within: 60)
+            }
+            try await machine.step("who waits is told, sooner or later") {
+                // 90 s, where the kernel says nothing. A task counts as hung after 120.
+                let output = try await guest.run(
+                    """
+                    until test -e /run/over; do sleep 1; done
+                    cat /run/dd.out
+                    dmesg | grep '[d]id not recover from the error of the link'
+                    """, within: 118)
+                #expect(output.output.contains("Input/output error"))
+            }
+            let bridge = try await machine.function("sw0")
+            try await machine.step("behind a bridge that was reset, nothing is bound") {
+                try await guest.run(
+                    """
+                    echo 1 >/sys/bus/pci/devices/\(card.address)/remove
+                    test ! -e \(disk.path)
+                    echo 1 >/sys/bus/pci/rescan
+                    ! iopmemctl bind \(card.address) 2>/run/bind.err
+                    cat /run/bind.err
+                    grep -q 'the bridge \(bridge.address) above .* forwards no memory accesses' /run/bind.err
+                    test ! -e /sys/bus/pci/devices/\(card.address)/driver
+                    """)
+            }
+            try await machine.step("removed with the bridge and found again, it works") {
+                try await guest.run(
+                    """
+                    echo 1 >/sys/bus/pci/devices/\(bridge.address)/remove
+                    echo 1 >/sys/bus/pci/rescan
+                    """)
+                let again = try await machine.create(on: "card0", "--size 16M --force")
+                try await guest.run(
+                    "iopmemctl verify \(again.path) --size 4M --force --yes", within: 60)
+            }
         }
     }
 
@@ -127,8 +208,8 @@ struct ResetTests {
         let told = try await machine.events().filter { $0.event == "reset" }
         for namespace in namespaces {
             let count = told.count { $0.dev == namespace.dev && $0.uuid == namespace.uuid }
-            #expect(count == Self.resets, "\(namespace.dev) had \(count) events")
+            #expect(count == Self.resets + Self.recoveries, "\(namespace.dev) had \(count) events")
         }
-        #expect(told.count == Self.resets * namespaces.count)
+        #expect(told.count == (Self.resets + Self.recoveries) * namespaces.count)
     }
 }

@@ -44,10 +44,8 @@ extension Machine {
     /// - Throws: ``LabError`` if other programs were there each time, or it has no such page.
     public func pageTableEntry(at address: UInt64) async throws -> PageTableEntry {
         for _ in 0..<20 {
-            let listing = try await qmp.execute(
-                "human-monitor-command",
-                ["command-line": .string("info tlb"), "cpu-index": .integer(0)])
-            let entry = listing.string?.split(whereSeparator: \.isNewline).lazy
+            let listing = try await monitor("info tlb")
+            let entry = listing.split(whereSeparator: \.isNewline).lazy
                 .compactMap { PageTableEntry($0) }.first { $0.address == address }
             if let entry { return entry }
             try await Task.sleep(for: .milliseconds(50))
