@@ -449,15 +449,22 @@ struct DoctorTests {
         #expect(named.contains { $0.id == "link" && $0.status == .warning })
     }
 
-    @Test("a bound device that does not answer memory accesses is a problem")
-    func decoding() throws {
+    @Test(
+        "a bound device that no memory access reaches is a problem",
+        arguments: ["0000:03:00.0", "0000:02:00.0", "0000:01:00.0"])
+    func decoding(stopped: String) throws {
         let host = try SimulatedHost(.mounted)
         #expect(try status("memory_decoding", host) == .ok)
-        let path = try #require(host.root.realPath("/sys/bus/pci/devices/0000:03:00.0/config"))
+        let path = try #require(host.root.realPath("/sys/bus/pci/devices/\(stopped)/config"))
         var config = try host.root.bytes(path)
         config[4] &= ~2
         try host.tree.write(config, to: path)
-        #expect(try status("memory_decoding", host) == .problem)
+        let check = try #require(
+            try Doctor(host).examine([]).first { $0.id == "memory_decoding" })
+        #expect(check.status == .problem)
+        let isBridge = stopped != "0000:03:00.0"
+        #expect(check.finding.contains("the bridge \(stopped)") == isBridge)
+        #expect(check.remedy?.contains("\(stopped)/remove") == isBridge)
     }
 
     @Test("a BAR that the platform caches is a problem")

@@ -4,6 +4,7 @@ import IopmemSystem
 /// What could keep one PCI function from being used.
 struct DeviceCheckup {
     let root: SystemRoot
+    let tree: PCITree
 
     /// Whether there is something to say of a function of which nobody spoke: it has memory that
     /// could be a region, or that would be one at another address.
@@ -171,6 +172,18 @@ struct DeviceCheckup {
 
     private func decoding(_ device: Device) -> Check {
         let subject = "\(device.address)"
+        // The topmost: who is reset takes everybody below along.
+        if let bridge = tree.chain(from: device.address).dropFirst().map(\.device)
+            .last(where: { !$0.decodesMemory })
+        {
+            return Check(
+                "memory_decoding", .problem, subject,
+                "the bridge \(bridge.address) above it forwards no memory accesses (command"
+                    + " register, bit 1): it was reset, and nobody set it up again",
+                remedy: "let the kernel find it anew, with all that is below it:"
+                    + " echo 1 >/sys/bus/pci/devices/\(bridge.address)/remove;"
+                    + " echo 1 >/sys/bus/pci/rescan")
+        }
         return device.decodesMemory
             ? Check("memory_decoding", .ok, subject, "it answers memory accesses")
             : Check(

@@ -24,7 +24,8 @@ public struct Doctor {
         var named: [Device] = []
         for address in addresses { named.append(try list.device(at: address)) }
         let review = try ConfigReview(root: root)
-        let checkup = DeviceCheckup(root: root)
+        let topology = Topology(list, root: root)
+        let checkup = DeviceCheckup(root: root, tree: topology.tree)
         let meant = Set(named.isEmpty ? review.files.flatMap(\.devices) : addresses).union(
             list.devices.filter(\.isBound).map(\.address))
         let devices =
@@ -47,8 +48,7 @@ public struct Doctor {
         }
         checks += wanted.map { pins(of: $0) }
         checks.append(bounceBuffers())
-        checks += try PeerCheckup(topology: Topology(list, root: root))
-            .examine(devices.filter(\.isBound))
+        checks += try PeerCheckup(topology: topology).examine(devices.filter(\.isBound))
         checks += DAXCheckup(host: host).examine(wanted)
         checks.append(udevRules())
         checks += ConfigurationCheckup(root: root).examine(review)
