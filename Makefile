@@ -91,7 +91,7 @@ fmt: ## Format all Swift
 
 check: bootstrap lab ## Lint Swift, shell and manual; sparse, checkpatch, gcc's analyzer over the driver
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
-	shellcheck Tests/run.sh Tests/fuzz.sh Tests/gallery.sh Tests/VMLab/agent.sh Tests/VMLab/bootstrap.sh \
+	shellcheck Tests/run.sh Tests/fuzz.sh Tests/install.sh Tests/gallery.sh Tests/VMLab/agent.sh Tests/VMLab/bootstrap.sh \
 		Tests/VMLab/coldplug/* .ci/run \
 		Tests/Support/Captured/capture.sh debian/iopmem-tools.initramfs-hook \
 		debian/iopmem-tools.postinst debian/iopmem-tools.prerm

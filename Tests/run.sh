@@ -55,6 +55,9 @@ if [ -z "${1-}" ]; then
     # Without a count it was not even built.
     read -r held broken <<<"${counts:-0 1}"
     passed=$((passed + held)) failed=$((failed + broken))
+
+    say "make install and make uninstall"
+    if Tests/install.sh; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 else
     export IOPMEM_KERNELS=$1
 fi
