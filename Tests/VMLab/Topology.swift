@@ -140,7 +140,10 @@ public struct Topology: Sendable {
     var allKernelArguments: [String] {
         let translation =
             translatesDMA ? ["intel_iommu=on", "iommu.passthrough=0", "iommu.strict=1"] : []
-        return translation + kernelArguments
+        // QEMU 7.2 reads a queue's shadow doorbell before it has said up to where it read (hw/nvme,
+        // no barrier between the two), and once in some hundred thousand commands misses one. The
+        // kernel notices after this many seconds, and sets the drive up anew after as many again.
+        return ["nvme_core.io_timeout=10"] + translation + kernelArguments
     }
 
     /// QEMU's arguments for the devices, with their contents in these files.
