@@ -41,14 +41,16 @@ struct DevdaxTests {
             try await machine.step("who maps it is named, and keeps it") {
                 try await hold(namespace, drive, machine)
             }
-            try await machine.step("where pins for long are not possible, RDMA is refused") {
-                try await refuse(machine)
+            try await machine.step(
+                "where pins for long are not possible, who wants them is refused"
+            ) {
+                try await refuse(drive, machine)
             }
         }
     }
 
     /// Blocks of files may move, so devices cannot hold them; and doctor explains it.
-    private func refuse(_ machine: Machine) async throws {
+    private func refuse(_ drive: String, _ machine: Machine) async throws {
         let guest = machine.guest
         let files = try await machine.create(on: "card0", "--size 64M --name files")
         try await guest.run(FileSystem.ext4.mount(files.path, at: "/run/files"))
@@ -67,6 +69,13 @@ struct DevdaxTests {
             ).output
             #expect(said.contains("Couldn't allocate MR"), "\(program) said \(said)")
         }
+        let registered = try await guest.run(
+            """
+            fio --name=peer --filename=\(drive) --rw=randread --bs=64k --size=1M --direct=1 \
+            --ioengine=io_uring --fixedbufs=1 --iomem=mmapshared:/run/files/buffer 2>&1
+            """, status: 1)
+        #expect(
+            registered.output.contains("Operation not supported"), "it said \(registered.output)")
         // Of the machine's other parts, doctor may think what it likes.
         let doctor = try await guest.run(
             "iopmemctl doctor \(files.device) -o json", status: nil)

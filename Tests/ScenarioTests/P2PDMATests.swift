@@ -164,6 +164,14 @@ struct P2PDMATests {
                 #expect(kept.contains("iopmemctl unbind \(card)"))
                 #expect(try await machine.list().namespace(namespace.dev).state == "enabled")
             }
+            try await machine.step("nobody may pin it for long") {
+                let said = try await guest.run(
+                    """
+                    fio --name=peer --filename=/dev/nvme0n1 --rw=randread --bs=64k --size=1M --direct=1 \
+                    --ioengine=io_uring --fixedbufs=1 --iomem=mmapshared:\(namespace.path) 2>&1
+                    """, status: 1)
+                #expect(said.output.contains("error=Bad address"), "it said \(said.output)")
+            }
             try await machine.step("in use, it keeps the device bound") {
                 try await guest.run(
                     """
