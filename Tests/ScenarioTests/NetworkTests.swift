@@ -46,6 +46,19 @@ struct NetworkTests {
                 try Storage.bytes(of: memory, offset: namespace.offset, count: Self.length)
                     == Storage.bytes(
                         of: memory, offset: namespace.offset + second, count: Self.length))
+            // What is sent to the same machine is copied (skb_orphan_frags_rx()).
+            try await machine.step("where the kernel has to copy, the notices say so") {
+                let looped = try await guest.run(
+                    """
+                    cd /run
+                    setsid iopmem-guest tcp-receive \(namespace.path) \(second) \(Self.length) \
+                        >looped 2>&1 &
+                    until grep -q listening looped; do sleep 0.1; done
+                    iopmem-guest tcp-send \(namespace.path) 0 \(Self.length) 127.0.0.1
+                    """
+                ).output
+                #expect(!looped.hasSuffix(", 0 copied"), "it said \(looped)")
+            }
         }
     }
 }
