@@ -78,7 +78,10 @@ struct iopmem_region;
  *		under @lock
  * @retired_by:	the open control file that is unbinding it; under @lock
  * @resumed:	woken when a reset is over
- * @recovery:	ends the wait for an error recovery that does not come to an end
+ * @recovery:	ends the wait for an error recovery, also for one without an end
+ * @recovering:	@recovery is to come; under the function's device_lock()
+ * @recovered:	the kernel says that the device works again; likewise
+ * @noio:	what memory the task that resets the function could reclaim
  * @p2pdma:	the namespace that p2pdma hands out, or NULL; under @lock
  * @regions:	by BAR, NULL where the BAR is none; fixed after probe
  */
@@ -92,6 +95,9 @@ struct iopmem_device {
 	const struct file *retired_by;
 	wait_queue_head_t resumed;
 	struct delayed_work recovery;
+	bool recovering;
+	bool recovered;
+	unsigned int noio;
 	const struct iopmem_namespace *p2pdma;
 	struct iopmem_region *regions[IOPMEM_BARS];
 };
@@ -204,7 +210,6 @@ struct iopmem_user {
  * @badblocks:	in units of 512 bytes; the disk shows it
  * @held:	file systems that must not go away now
  * @withdrawn:	nobody reaches it any more but those that must be waited for
- * @freeze:	what unfreezing the queue needs to know
  */
 struct iopmem_namespace {
 	struct device dev;
@@ -239,7 +244,6 @@ struct iopmem_namespace {
 
 	struct iopmem_revocation held;
 	bool withdrawn;
-	unsigned int freeze;
 };
 
 #define to_iopmem_region(d)	container_of(d, struct iopmem_region, dev)
@@ -400,7 +404,6 @@ void iopmem_revoke(struct iopmem_namespace *ns);
 void iopmem_revoke_finish(struct iopmem_namespace *ns);
 void iopmem_namespace_pause(struct iopmem_namespace *ns);
 void iopmem_namespace_unfreeze(struct iopmem_namespace *ns);
-void iopmem_namespace_resume(struct iopmem_namespace *ns, const char *event);
 
 /* copy.c: CPU access to the BAR */
 void iopmem_copy_to(void *bar, const void *from, size_t n);

@@ -5,87 +5,113 @@
  *
  * The PCI core calls all of it with the function's device_lock().
  */
+#include <linux/delay.h>
 #include <linux/pci.h>
+#include <linux/sched/mm.h>
 #include <linux/workqueue.h>
 
 #include "iopmem.h"
 
-/* I/O waits until resume_device(). */
-static void pause_device(struct iopmem_device *idev)
+/*
+ * I/O waits until resume_device(). Under idev->lock, and without reclaiming
+ * memory by I/O, which might wait.
+ */
+static void pause_namespaces(struct iopmem_device *idev)
 {
 	struct iopmem_namespace *ns;
 	int bar;
 
-	mutex_lock(&idev->lock);
-	if (!idev->paused) {
-		WRITE_ONCE(idev->paused, true);
-		for (bar = 0; bar < IOPMEM_BARS; bar++) {
-			if (!idev->regions[bar])
-				continue;
-			list_for_each_entry(ns, &idev->regions[bar]->namespaces, entry)
-				iopmem_namespace_pause(ns);
-			iopmem_dmabufs_pause(idev->regions[bar]);
+	if (idev->paused)
+		return;
+	WRITE_ONCE(idev->paused, true);
+	for (bar = 0; bar < IOPMEM_BARS; bar++) {
+		if (!idev->regions[bar])
+			continue;
+		list_for_each_entry(ns, &idev->regions[bar]->namespaces, entry)
+			iopmem_namespace_pause(ns);
+		iopmem_dmabufs_pause(idev->regions[bar]);
+	}
+}
+
+/* Queues are unfrozen. Under idev->lock. */
+static void resume_namespaces(struct iopmem_device *idev, const char *event)
+{
+	bool paused = idev->paused;
+	struct iopmem_namespace *ns;
+	int bar;
+
+	if (paused) {
+		WRITE_ONCE(idev->paused, false);
+		wake_up_all(&idev->resumed);
+	}
+	for (bar = 0; bar < IOPMEM_BARS; bar++) {
+		if (!idev->regions[bar])
+			continue;
+		list_for_each_entry(ns, &idev->regions[bar]->namespaces, entry) {
+			if (paused)
+				iopmem_revoke_finish(ns);
+			if (event)
+				iopmem_namespace_tell(ns, event);
 		}
 	}
-	mutex_unlock(&idev->lock);
 }
 
 /**
  * resume_device - I/O goes on
  * @idev:	paused or not
  * @event:	what the namespaces' uevents say, or NULL: nobody is told
- *
- * Backwards: a frozen queue changes the task's allocation flags, and gives them back.
  */
 static void resume_device(struct iopmem_device *idev, const char *event)
 {
 	struct iopmem_namespace *ns;
 	int bar;
 
-	if (!READ_ONCE(idev->paused))
-		return;
+	idev->recovering = false;
 	cancel_delayed_work(&idev->recovery);
 	/*
 	 * Queues first, without the lock: creation does I/O with it held. While
 	 * the device is paused, no namespace comes or goes, and who pauses,
 	 * resumes or removes it holds the function's device_lock().
 	 */
-	for (bar = IOPMEM_BARS - 1; bar >= 0; bar--)
+	for (bar = 0; READ_ONCE(idev->paused) && bar < IOPMEM_BARS; bar++)
 		if (idev->regions[bar])
-			list_for_each_entry_reverse(ns, &idev->regions[bar]->namespaces, entry)
+			list_for_each_entry(ns, &idev->regions[bar]->namespaces, entry)
 				iopmem_namespace_unfreeze(ns);
 
 	mutex_lock(&idev->lock);
-	WRITE_ONCE(idev->paused, false);
-	wake_up_all(&idev->resumed);
-	for (bar = 0; bar < IOPMEM_BARS; bar++)
-		if (idev->regions[bar])
-			list_for_each_entry(ns, &idev->regions[bar]->namespaces, entry)
-				iopmem_namespace_resume(ns, event);
+	resume_namespaces(idev, event);
 	mutex_unlock(&idev->lock);
 }
 
-static void resume_after_reset(struct iopmem_device *idev)
+static void count_reset(struct iopmem_device *idev)
 {
 	int bar;
 
 	for (bar = 0; bar < IOPMEM_BARS; bar++)
 		if (idev->regions[bar])
 			atomic_inc(&idev->regions[bar]->resets);
-	resume_device(idev, "IOPMEM_EVENT=reset");
 }
 
-/* A function reset: I/O waits while it lasts (pci_reset_function()). */
+/* A function reset: I/O waits while it lasts. One task does both (pci_reset_function()). */
 static void iopmem_reset_prepare(struct pci_dev *pdev)
 {
-	pause_device(pci_get_drvdata(pdev));
+	struct iopmem_device *idev = pci_get_drvdata(pdev);
+
+	idev->noio = memalloc_noio_save();
+	mutex_lock(&idev->lock);
+	pause_namespaces(idev);
+	mutex_unlock(&idev->lock);
 }
 
 static void iopmem_reset_done(struct pci_dev *pdev)
 {
+	struct iopmem_device *idev = pci_get_drvdata(pdev);
+
 	/* Restoring it has used the one for iopmem_slot_reset() up. */
 	pci_save_state(pdev);
-	resume_after_reset(pci_get_drvdata(pdev));
+	count_reset(idev);
+	resume_device(idev, "IOPMEM_EVENT=reset");
+	memalloc_noio_restore(idev->noio);
 }
 
 /*
@@ -97,28 +123,73 @@ static void iopmem_reset_done(struct pci_dev *pdev)
  */
 #define IOPMEM_RECOVERY_LIMIT	(90 * HZ)
 
-static void recovery_failed(struct iopmem_device *idev)
-{
-	dev_err(&idev->pdev->dev,
-		"the kernel did not recover from the error of the link: I/O fails from now on, and what was written lately may be lost; remove what is below the port that reported it, and rescan\n");
-	resume_after_reset(idev);
-}
+/*
+ * The kernel tells of errors with pci_bus_sem held (pci_walk_bus()), which all
+ * that plug or reset anything need. The device's lock may be held for as long
+ * as somebody's pin lasts, and by who waits for I/O: so nobody waits for it
+ * here without an end, and what needs it is left to end_recovery().
+ */
+#define IOPMEM_LOCK_LIMIT	(5 * HZ)
 
-static void recovery_overdue(struct work_struct *work)
+static void end_recovery(struct work_struct *work)
 {
 	struct iopmem_device *idev = container_of(work, struct iopmem_device, recovery.work);
+	struct device *dev = &idev->pdev->dev;
 
 	/* A removal has it, and waits for us; or a reset, or the recovery itself. */
-	if (!device_trylock(&idev->pdev->dev)) {
-		schedule_delayed_work(&idev->recovery, HZ);
-		return;
+	if (!device_trylock(dev))
+		goto later;
+	if (!idev->recovering)
+		goto out;
+	/* Where it could not be paused, the lock may be held for long still. */
+	if (!idev->paused && !mutex_trylock(&idev->lock)) {
+		device_unlock(dev);
+		goto later;
 	}
-	if (READ_ONCE(idev->paused))
-		recovery_failed(idev);
-	device_unlock(&idev->pdev->dev);
+	if (!idev->recovered) {
+		dev_err(dev,
+			"the kernel did not recover from the error of the link: I/O fails from now on, and what was written lately may be lost; remove what is below the port that reported it, and rescan\n");
+		count_reset(idev);
+	}
+	if (idev->paused) {
+		resume_device(idev, "IOPMEM_EVENT=reset");
+	} else {
+		idev->recovering = false;
+		resume_namespaces(idev, "IOPMEM_EVENT=reset");
+		mutex_unlock(&idev->lock);
+	}
+out:
+	device_unlock(dev);
+	return;
+later:
+	queue_delayed_work(system_long_wq, &idev->recovery, HZ / 20);
 }
 
 /* Called with the device_lock(), like all that follow. */
+static void begin_recovery(struct iopmem_device *idev)
+{
+	unsigned long limit = jiffies + IOPMEM_LOCK_LIMIT;
+	unsigned int noio;
+
+	idev->recovered = false;
+	mod_delayed_work(system_long_wq, &idev->recovery, IOPMEM_RECOVERY_LIMIT);
+	if (idev->recovering)
+		return;
+	idev->recovering = true;
+	while (!mutex_trylock(&idev->lock)) {
+		if (time_after(jiffies, limit)) {
+			dev_warn(&idev->pdev->dev,
+				 "I/O fails until the kernel has recovered the link, and does not wait: somebody creates or destroys a namespace\n");
+			return;
+		}
+		msleep(20);
+	}
+	noio = memalloc_noio_save();
+	pause_namespaces(idev);
+	memalloc_noio_restore(noio);
+	mutex_unlock(&idev->lock);
+}
+
 static pci_ers_result_t iopmem_error_detected(struct pci_dev *pdev, pci_channel_state_t state)
 {
 	struct iopmem_device *idev = pci_get_drvdata(pdev);
@@ -127,13 +198,12 @@ static pci_ers_result_t iopmem_error_detected(struct pci_dev *pdev, pci_channel_
 	case pci_channel_io_normal:
 		return PCI_ERS_RESULT_CAN_RECOVER;
 	case pci_channel_io_frozen:
-		dev_warn(&pdev->dev, "the link to it failed: I/O waits for the kernel to recover it\n");
-		pause_device(idev);
-		schedule_delayed_work(&idev->recovery, IOPMEM_RECOVERY_LIMIT);
+		dev_warn(&pdev->dev, "the link to it failed: the kernel tries to recover it\n");
+		begin_recovery(idev);
 		return PCI_ERS_RESULT_NEED_RESET;
 	default:
-		if (idev->paused)
-			recovery_failed(idev);
+		if (idev->recovering)
+			mod_delayed_work(system_long_wq, &idev->recovery, 0);
 		return PCI_ERS_RESULT_DISCONNECT;
 	}
 }
@@ -141,7 +211,7 @@ static pci_ers_result_t iopmem_error_detected(struct pci_dev *pdev, pci_channel_
 /* It was reset, so that its BARs have no addresses. Others may have asked for it. */
 static pci_ers_result_t iopmem_slot_reset(struct pci_dev *pdev)
 {
-	pause_device(pci_get_drvdata(pdev));
+	begin_recovery(pci_get_drvdata(pdev));
 	pci_restore_state(pdev);
 	pci_save_state(pdev);
 	return pci_device_is_present(pdev) ? PCI_ERS_RESULT_RECOVERED : PCI_ERS_RESULT_DISCONNECT;
@@ -152,8 +222,11 @@ static void iopmem_error_resume(struct pci_dev *pdev)
 	struct iopmem_device *idev = pci_get_drvdata(pdev);
 
 	/* Otherwise it was not reset: the error hit a single transfer. */
-	if (idev->paused)
-		resume_after_reset(idev);
+	if (!idev->recovering)
+		return;
+	idev->recovered = true;
+	count_reset(idev);
+	mod_delayed_work(system_long_wq, &idev->recovery, 0);
 }
 
 const struct pci_error_handlers iopmem_error_handlers = {
@@ -167,7 +240,7 @@ const struct pci_error_handlers iopmem_error_handlers = {
 void iopmem_recovery_init(struct iopmem_device *idev)
 {
 	init_waitqueue_head(&idev->resumed);
-	INIT_DELAYED_WORK(&idev->recovery, recovery_overdue);
+	INIT_DELAYED_WORK(&idev->recovery, end_recovery);
 }
 
 /* Before a removal: a recovery ends here, with bios and faults still waiting. */

@@ -304,7 +304,7 @@ void iopmem_namespace_pause(struct iopmem_namespace *ns)
 		hold_supers_of_pages(ns, &ns->held);
 		walk_supers(&ns->held, zap_inode_unlocked);
 	}
-	ns->freeze = iopmem_freeze_queue(ns->disk->queue);
+	iopmem_freeze_queue(ns->disk->queue);
 	/* Freezing took a grace period, in which faults that were on their way came through. */
 	walk_supers(&ns->held, zap_inode_unlocked);
 }
@@ -313,13 +313,6 @@ void iopmem_namespace_pause(struct iopmem_namespace *ns)
 void iopmem_namespace_unfreeze(struct iopmem_namespace *ns)
 {
 	if (ns->disk)
-		iopmem_unfreeze_queue(ns->disk->queue, ns->freeze);
+		iopmem_unfreeze_queue(ns->disk->queue);
 }
 
-/* The contents may be gone, and listeners are told: @event, or nothing if NULL. */
-void iopmem_namespace_resume(struct iopmem_namespace *ns, const char *event)
-{
-	iopmem_revoke_finish(ns);
-	if (event)
-		iopmem_namespace_tell(ns, event);
-}

@@ -58,9 +58,39 @@ struct ResetTests {
                 umount \(Self.fileSystems.joined(separator: " "))
                 dmsetup remove --retry stack-files
                 dmsetup remove --retry stack-disk
-                iopmemctl unbind \(card.address)
                 """)
+            try await machine.step("an error of the link while a revocation waits for a pin") {
+                try await errorDuringRevocation(of: card, machine)
+            }
         }
+    }
+
+    /// The kernel recovers, and the bus stays usable, though nothing can be paused: the revocation holds
+    /// the lock for that until the pin ends.
+    private func errorDuringRevocation(of card: PCIFunction, _ machine: Machine) async throws {
+        let guest = machine.guest
+        let mapped = try #require(try await machine.list().namespaces.first { $0.mode == "devdax" })
+        try await guest.run(
+            """
+            cd /run
+            setsid iopmem-guest pin \(mapped.path) >pin.out 2>&1 &
+            until grep -q pinned pin.out; do sleep 0.2; done
+            (iopmemctl unbind \(card.address) --revoke --yes; touch unbound) >/dev/null 2>&1 &
+            until \(Guest.kernelLog) | grep -q '\(mapped.dev): removal waits'; do sleep 0.5; done
+            """, within: 60)
+        try await machine.report(.dataLinkProtocol, by: "slot0")
+        try await recovered(machine, times: 2 + Self.recoveries)
+        try await guest.run("echo 1 >/sys/bus/pci/rescan && test ! -e /run/unbound", within: 30)
+        try await guest.run(
+            """
+            dmesg | grep '[d]oes not wait: somebody creates or destroys'
+            pkill -x iopmem-guest
+            until [ -e /run/unbound ]; do sleep 0.2; done
+            test ! -e /sys/bus/pci/devices/\(card.address)/driver
+            """, within: 60)
+        let again = try await machine.create(on: "card0", "--size 16M --force")
+        try await guest.run("iopmemctl verify \(again.path) --size 4M --force --yes", within: 60)
+        try await guest.run("iopmemctl unbind \(card.address)")
     }
 
     /// Waits until the kernel has recovered from so many errors.

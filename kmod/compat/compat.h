@@ -82,21 +82,18 @@ static inline struct gendisk *iopmem_alloc_disk(struct queue_limits *lim, bool d
 }
 #endif
 
-/* Freezing a queue returns what unfreezing it needs. */
-#ifdef IOPMEM_HAVE_freeze_memflags
-#define iopmem_freeze_queue(q)		blk_mq_freeze_queue(q)
-#define iopmem_unfreeze_queue(q, flags)	blk_mq_unfreeze_queue(q, flags)
-#else
-static inline unsigned int iopmem_freeze_queue(struct request_queue *q)
+/* Frozen by one task, and unfrozen by another, which lockdep has to be told. */
+#ifdef IOPMEM_HAVE_freeze_non_owner
+static inline void iopmem_freeze_queue(struct request_queue *q)
 {
-	blk_mq_freeze_queue(q);
-	return 0;
+	blk_freeze_queue_start_non_owner(q);
+	blk_mq_freeze_queue_wait(q);
 }
 
-static inline void iopmem_unfreeze_queue(struct request_queue *q, unsigned int flags)
-{
-	blk_mq_unfreeze_queue(q);
-}
+#define iopmem_unfreeze_queue(q)	blk_mq_unfreeze_queue_non_owner(q)
+#else
+#define iopmem_freeze_queue(q)		blk_mq_freeze_queue(q)
+#define iopmem_unfreeze_queue(q)	blk_mq_unfreeze_queue(q)
 #endif
 
 /* dax_operations.direct_access returns a page frame number */
