@@ -26,7 +26,7 @@ public struct DoctorCommand: IopmemCommand {
               iopmemctl doctor 0000:03:00.0 -o json
             """)
 
-    @Argument(help: "PCI functions, written like 0000:03:00.0.")
+    @Argument(help: "PCI functions, written like 0000:03:00.0.", completion: .functionWithMemory)
     var functions: [PCIAddress] = []
 
     /// How it talks.

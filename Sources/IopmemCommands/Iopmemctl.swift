@@ -39,6 +39,12 @@ public struct Iopmemctl: ParsableCommand {
         // Of a line that does not parse only the form of errors matters.
         var console = makeConsole(wantsJSON(arguments) ? .json : .table)
         do {
+            if arguments.first == "--generate-completion-script", arguments.count == 2,
+                let script = completionScript(forShell: arguments[1])
+            {
+                try console.print(script)
+                return 0
+            }
             var command = try parseAsRoot(arguments)
             guard let ours = command as? any IopmemCommand else {
                 try command.run()

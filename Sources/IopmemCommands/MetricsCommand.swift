@@ -18,7 +18,9 @@ public struct Metrics: IopmemCommand {
               iopmemctl metrics --to /var/lib/prometheus/node-exporter/iopmem.prom
             """)
 
-    @Option(help: ArgumentHelp("A file to replace, instead of stdout.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("A file to replace, instead of stdout.", valueName: "file"),
+        completion: .file())
     var to: String?
 
     /// How it talks.

@@ -58,15 +58,21 @@ public final class Machine: Sendable {
             "\(record)-\(getpid())-\(nextNumber())")
         try Files.makeDirectory(folder)
         let storage = storage ?? Storage(folder: folder)
+        let start = ContinuousClock.now
         do {
             try await storage.prepare(topology)
             try await bootable.system?.prepare(storage)
             let (machine, process) = try await boot(
                 bootable, topology, storage, folder, series: kernel.series)
             do {
+                let booted = ContinuousClock.now
                 let result = try await body(machine)
                 try await machine.finish(on: kernel, expecting: expecting)
                 Files.discard(folder)
+                // Where the time of a run goes: emulation is slow, and there is little of it.
+                Progress.say(
+                    "[\(kernel.series)] \(name): booted in \(seconds(start, booted)) s, "
+                        + "off \(seconds(booted, .now)) s later")
                 return result
             } catch {
                 let step = machine.currentStep.withLock { $0 }
@@ -82,6 +88,12 @@ public final class Machine: Sendable {
             throw LabError(
                 "\(error)", remedy: "console, QEMU command and NVMe trace are in \(kept)")
         }
+    }
+
+    private static func seconds(
+        _ start: ContinuousClock.Instant, _ end: ContinuousClock.Instant
+    ) -> Int64 {
+        (end - start).components.seconds
     }
 
     /// Boots, up to three times: an emulator on a busy host loses a kernel now and then, long before

@@ -33,7 +33,9 @@ struct ConfigCheck: IopmemCommand {
               iopmemctl config check draft.conf
             """)
 
-    @Argument(help: "Files; without any, all in /etc/iopmem and /etc/iopmem/shares.")
+    @Argument(
+        help: "Files; without any, all in /etc/iopmem and /etc/iopmem/shares.",
+        completion: .file())
     var files: [String] = []
 
     @OptionGroup var output: OutputOptions
@@ -63,7 +65,7 @@ struct ConfigMatch: IopmemCommand {
               iopmemctl config match 0000:03:00.0
             """)
 
-    @Argument(help: "The PCI function, written like 0000:03:00.0.")
+    @Argument(help: "The PCI function, written like 0000:03:00.0.", completion: .card)
     var function: PCIAddress
 
     @OptionGroup var output: OutputOptions

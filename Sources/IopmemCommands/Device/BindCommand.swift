@@ -20,7 +20,7 @@ public struct Bind: IopmemCommand {
               iopmemctl bind 0000:03:00.0 --media persistent --persist
             """)
 
-    @Argument(help: "The PCI function, written like 0000:03:00.0.")
+    @Argument(help: "The PCI function, written like 0000:03:00.0.", completion: .card)
     var function: PCIAddress
 
     @Option(help: "Only this BAR, 0 to 5. Default: every eligible one.")

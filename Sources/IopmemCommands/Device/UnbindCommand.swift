@@ -18,7 +18,7 @@ public struct Unbind: IopmemCommand {
               iopmemctl unbind 0000:03:00.0 --revoke --yes
             """)
 
-    @Argument(help: "The PCI function, written like 0000:03:00.0.")
+    @Argument(help: "The PCI function, written like 0000:03:00.0.", completion: .boundFunction)
     var function: PCIAddress
 
     @Flag(help: "Take held namespaces away from their users, who get EIO and SIGBUS.")

@@ -23,7 +23,9 @@ public struct Labels: ParsableCommand {
 
 /// Which region: on every `labels` command.
 struct LabelArguments: ParsableArguments {
-    @Argument(help: "The PCI function, written like 0000:03:00.0; it is bound to iopmem.")
+    @Argument(
+        help: "The PCI function, written like 0000:03:00.0; it is bound to iopmem.",
+        completion: .boundFunction)
     var function: PCIAddress
 
     @Option(help: "The BAR, 0 to 5, where several of the function are regions.")

@@ -19,7 +19,8 @@ struct LabelsDump: IopmemCommand {
 
     @OptionGroup var region: LabelArguments
 
-    @Option(help: ArgumentHelp("A file, instead of stdout.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("A file, instead of stdout.", valueName: "file"), completion: .file())
     var to: String?
 
     @Flag(help: "Replace the file.")

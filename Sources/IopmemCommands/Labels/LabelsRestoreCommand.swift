@@ -18,7 +18,8 @@ struct LabelsRestore: IopmemCommand {
 
     @OptionGroup var region: LabelArguments
 
-    @Option(help: ArgumentHelp("What labels dump has written.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("What labels dump has written.", valueName: "file"), completion: .file())
     var from: String
 
     @OptionGroup var change: ChangeOptions

@@ -20,7 +20,7 @@ public struct Create: IopmemCommand {
               iopmemctl create --device 0000:03:00.0 --size 1G --mode devdax --name rings
             """)
 
-    @Option(help: "The PCI function, written like 0000:03:00.0.")
+    @Option(help: "The PCI function, written like 0000:03:00.0.", completion: .card)
     var device: PCIAddress
 
     @Option(help: "The BAR, 0 to 5. Default: the largest eligible one.")

@@ -19,7 +19,8 @@ public struct Destroy: IopmemCommand {
               iopmemctl destroy rings --yes --force --zero
             """)
 
-    @Argument(help: "Kernel name, user-given name, UUID or path of a namespace.")
+    @Argument(
+        help: "Kernel name, user-given name, UUID or path of a namespace.", completion: .namespace)
     var names: [String] = []
 
     @Flag(help: "All namespaces of the machine.")

@@ -17,7 +17,8 @@ public struct InjectError: IopmemCommand {
               iopmemctl inject-error scratch --offset 1M --length 4K
             """)
 
-    @Argument(help: "Kernel name, user-given name, UUID or path of a namespace.")
+    @Argument(
+        help: "Kernel name, user-given name, UUID or path of a namespace.", completion: .namespace)
     var name: String
 
     @Option(help: "Where the bad blocks begin, from the start of the namespace.")

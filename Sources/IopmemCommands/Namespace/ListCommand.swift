@@ -18,7 +18,8 @@ public struct List: IopmemCommand {
               iopmemctl list scratch -o json | jq -r '.namespaces[].path'
             """)
 
-    @Argument(help: "Kernel name, user-given name, UUID or path of a namespace.")
+    @Argument(
+        help: "Kernel name, user-given name, UUID or path of a namespace.", completion: .namespace)
     var names: [String] = []
 
     @Flag(

@@ -19,7 +19,7 @@ public struct Restore: IopmemCommand {
               iopmemctl restore 0000:03:00.0 --dry-run
             """)
 
-    @Argument(help: "The PCI function, written like 0000:03:00.0.")
+    @Argument(help: "The PCI function, written like 0000:03:00.0.", completion: .card)
     var function: PCIAddress?
 
     @OptionGroup(visibility: .hidden) var yes: YesOption

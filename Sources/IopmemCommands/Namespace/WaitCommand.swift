@@ -16,7 +16,8 @@ public struct Wait: IopmemCommand {
               iopmemctl wait scratch --timeout 60 && mount /scratch
             """)
 
-    @Argument(help: "Kernel name, user-given name, UUID or path of a namespace.")
+    @Argument(
+        help: "Kernel name, user-given name, UUID or path of a namespace.", completion: .namespace)
     var name: String
 
     @Option(help: ArgumentHelp("How long at most, in seconds.", valueName: "s"))

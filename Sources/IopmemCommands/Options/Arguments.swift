@@ -39,6 +39,8 @@ extension Namespace.Mode: ExpressibleByArgument {
 
     /// All of them, for the help.
     public static var allValueStrings: [String] { all.map(\.rawValue) }
+    /// The same, for shells.
+    public static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
 }
 
 extension Namespace.PageMap: ExpressibleByArgument {
@@ -50,6 +52,8 @@ extension Namespace.PageMap: ExpressibleByArgument {
 
     /// Both of them, for the help.
     public static var allValueStrings: [String] { ["mem", "dev"] }
+    /// The same, for shells.
+    public static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
 }
 
 /// A number of bytes on the command line: `4096`, `4k`, `1G`.

@@ -21,7 +21,8 @@ public struct ShareCommand: IopmemCommand {
               nvme connect -t tcp -a 192.0.2.1 -s 4420 -n NQN
             """)
 
-    @Argument(help: "Kernel name, user-given name, UUID or path of a namespace.")
+    @Argument(
+        help: "Kernel name, user-given name, UUID or path of a namespace.", completion: .namespace)
     var name: String?
 
     @Option(help: "The IP address to listen at.")
@@ -111,7 +112,8 @@ public struct Unshare: IopmemCommand {
               iopmemctl unshare scratch
             """)
 
-    @Argument(help: "Kernel name, user-given name, UUID or path of a namespace.")
+    @Argument(
+        help: "Kernel name, user-given name, UUID or path of a namespace.", completion: .namespace)
     var name: String
 
     @OptionGroup(visibility: .hidden) var yes: YesOption

@@ -26,10 +26,10 @@ public struct TopologyCommand: IopmemCommand {
               iopmemctl topology -o dot | dot -Tsvg -o topology.svg
             """)
 
-    @Option(help: ArgumentHelp("Whose memory it is.", valueName: "bdf"))
+    @Option(help: ArgumentHelp("Whose memory it is.", valueName: "bdf"), completion: .card)
     var provider: [PCIAddress] = []
 
-    @Option(help: ArgumentHelp("Who does DMA to it.", valueName: "bdf"))
+    @Option(help: ArgumentHelp("Who does DMA to it.", valueName: "bdf"), completion: .client)
     var client: [PCIAddress] = []
 
     /// How it talks.

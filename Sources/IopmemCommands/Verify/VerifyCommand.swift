@@ -42,12 +42,12 @@ public struct Verify: IopmemCommand {
         help: """
             A namespace (name or UUID), a block node, or a file. With --job, what jobs without a \
             filename run on.
-            """)
+            """, completion: .file())
     var target: String?
 
     @OptionGroup(title: "Workload") var workload: WorkloadOptions
 
-    @Option(help: "Run a job file of fio's in place of these options.")
+    @Option(help: "Run a job file of fio's in place of these options.", completion: .file())
     var job: String?
 
     @Option(
@@ -55,7 +55,7 @@ public struct Verify: IopmemCommand {
         help: """
             A drive that reads its own data by O_DIRECT into the target's mapping; repeatable. It \
             is only read.
-            """)
+            """, completion: .file())
     var peers: [String] = []
 
     @Flag(
@@ -68,10 +68,11 @@ public struct Verify: IopmemCommand {
         help: """
             Keep a record of what has been made durable, at each --fsync (default: 64 blocks); with \
             --verify-only, check it.
-            """)
+            """, completion: .file())
     var state: String?
 
-    @Option(help: "Write a page for a browser, with plots, into this file.")
+    @Option(
+        help: "Write a page for a browser, with plots, into this file.", completion: .file())
     var report: String?
 
     @OptionGroup var change: ChangeOptions
