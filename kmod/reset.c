@@ -13,16 +13,36 @@
 #include "iopmem.h"
 
 /*
- * I/O waits until resume_device(). Under idev->lock, and without reclaiming
- * memory by I/O, which might wait.
+ * The device's lock may be held for as long as somebody's pin lasts, by who
+ * takes a namespace away, and by who creates one and waits for I/O. So nobody
+ * waits for it here without an end, and what needs it later is left to
+ * end_recovery(). A function reset waits less long than what counts as hung
+ * (120 s). Of errors the kernel tells with pci_bus_sem held (pci_walk_bus()),
+ * which all that plug or reset anything need.
  */
-static void pause_namespaces(struct iopmem_device *idev)
+#define IOPMEM_PAUSE_LIMIT_RESET	(20 * HZ)
+#define IOPMEM_PAUSE_LIMIT_ERROR	(5 * HZ)
+
+/* I/O waits until resume_device(), if the lock can be had in @limit jiffies; else it fails. */
+static void pause_device(struct iopmem_device *idev, unsigned long limit)
 {
+	unsigned long end = jiffies + limit;
 	struct iopmem_namespace *ns;
+	unsigned int noio;
 	int bar;
 
+	while (!mutex_trylock(&idev->lock)) {
+		if (time_after(jiffies, end)) {
+			dev_warn(&idev->pdev->dev,
+				 "I/O fails while it is reset, and does not wait: somebody creates or destroys a namespace\n");
+			return;
+		}
+		msleep(20);
+	}
 	if (idev->paused)
-		return;
+		goto out;
+	/* What is frozen already cannot help to reclaim memory for the rest. */
+	noio = memalloc_noio_save();
 	WRITE_ONCE(idev->paused, true);
 	for (bar = 0; bar < IOPMEM_BARS; bar++) {
 		if (!idev->regions[bar])
@@ -31,6 +51,9 @@ static void pause_namespaces(struct iopmem_device *idev)
 			iopmem_namespace_pause(ns);
 		iopmem_dmabufs_pause(idev->regions[bar]);
 	}
+	memalloc_noio_restore(noio);
+out:
+	mutex_unlock(&idev->lock);
 }
 
 /* Queues are unfrozen. Under idev->lock. */
@@ -92,15 +115,21 @@ static void count_reset(struct iopmem_device *idev)
 			atomic_inc(&idev->regions[bar]->resets);
 }
 
+/* The rest is done by end_recovery(), at once. */
+static void recovered(struct iopmem_device *idev)
+{
+	idev->recovering = true;
+	idev->recovered = true;
+	mod_delayed_work(system_long_wq, &idev->recovery, 0);
+}
+
 /* A function reset: I/O waits while it lasts. One task does both (pci_reset_function()). */
 static void iopmem_reset_prepare(struct pci_dev *pdev)
 {
 	struct iopmem_device *idev = pci_get_drvdata(pdev);
 
 	idev->noio = memalloc_noio_save();
-	mutex_lock(&idev->lock);
-	pause_namespaces(idev);
-	mutex_unlock(&idev->lock);
+	pause_device(idev, IOPMEM_PAUSE_LIMIT_RESET);
 }
 
 static void iopmem_reset_done(struct pci_dev *pdev)
@@ -110,7 +139,10 @@ static void iopmem_reset_done(struct pci_dev *pdev)
 	/* Restoring it has used the one for iopmem_slot_reset() up. */
 	pci_save_state(pdev);
 	count_reset(idev);
-	resume_device(idev, "IOPMEM_EVENT=reset");
+	if (idev->paused)
+		resume_device(idev, "IOPMEM_EVENT=reset");
+	else
+		recovered(idev);
 	memalloc_noio_restore(idev->noio);
 }
 
@@ -122,14 +154,6 @@ static void iopmem_reset_done(struct pci_dev *pdev)
  * (PCIE_RESET_READY_POLL_MS), and calls a task hung that waits for 120 s.
  */
 #define IOPMEM_RECOVERY_LIMIT	(90 * HZ)
-
-/*
- * The kernel tells of errors with pci_bus_sem held (pci_walk_bus()), which all
- * that plug or reset anything need. The device's lock may be held for as long
- * as somebody's pin lasts, and by who waits for I/O: so nobody waits for it
- * here without an end, and what needs it is left to end_recovery().
- */
-#define IOPMEM_LOCK_LIMIT	(5 * HZ)
 
 static void end_recovery(struct work_struct *work)
 {
@@ -165,29 +189,12 @@ later:
 	queue_delayed_work(system_long_wq, &idev->recovery, HZ / 20);
 }
 
-/* Called with the device_lock(), like all that follow. */
 static void begin_recovery(struct iopmem_device *idev)
 {
-	unsigned long limit = jiffies + IOPMEM_LOCK_LIMIT;
-	unsigned int noio;
-
+	idev->recovering = true;
 	idev->recovered = false;
 	mod_delayed_work(system_long_wq, &idev->recovery, IOPMEM_RECOVERY_LIMIT);
-	if (idev->recovering)
-		return;
-	idev->recovering = true;
-	while (!mutex_trylock(&idev->lock)) {
-		if (time_after(jiffies, limit)) {
-			dev_warn(&idev->pdev->dev,
-				 "I/O fails until the kernel has recovered the link, and does not wait: somebody creates or destroys a namespace\n");
-			return;
-		}
-		msleep(20);
-	}
-	noio = memalloc_noio_save();
-	pause_namespaces(idev);
-	memalloc_noio_restore(noio);
-	mutex_unlock(&idev->lock);
+	pause_device(idev, IOPMEM_PAUSE_LIMIT_ERROR);
 }
 
 static pci_ers_result_t iopmem_error_detected(struct pci_dev *pdev, pci_channel_state_t state)
@@ -211,7 +218,10 @@ static pci_ers_result_t iopmem_error_detected(struct pci_dev *pdev, pci_channel_
 /* It was reset, so that its BARs have no addresses. Others may have asked for it. */
 static pci_ers_result_t iopmem_slot_reset(struct pci_dev *pdev)
 {
-	begin_recovery(pci_get_drvdata(pdev));
+	struct iopmem_device *idev = pci_get_drvdata(pdev);
+
+	if (!idev->recovering || idev->recovered)
+		begin_recovery(idev);
 	pci_restore_state(pdev);
 	pci_save_state(pdev);
 	return pci_device_is_present(pdev) ? PCI_ERS_RESULT_RECOVERED : PCI_ERS_RESULT_DISCONNECT;
@@ -224,9 +234,8 @@ static void iopmem_error_resume(struct pci_dev *pdev)
 	/* Otherwise it was not reset: the error hit a single transfer. */
 	if (!idev->recovering)
 		return;
-	idev->recovered = true;
 	count_reset(idev);
-	mod_delayed_work(system_long_wq, &idev->recovery, 0);
+	recovered(idev);
 }
 
 const struct pci_error_handlers iopmem_error_handlers = {

@@ -59,15 +59,15 @@ struct ResetTests {
                 dmsetup remove --retry stack-files
                 dmsetup remove --retry stack-disk
                 """)
-            try await machine.step("an error of the link while a revocation waits for a pin") {
-                try await errorDuringRevocation(of: card, machine)
+            try await machine.step("a reset, and an error, while a revocation waits for a pin") {
+                try await resetDuringRevocation(of: card, machine)
             }
         }
     }
 
-    /// The kernel recovers, and the bus stays usable, though nothing can be paused: the revocation holds
+    /// Both come to an end, and the bus stays usable, though nothing can be paused: the revocation holds
     /// the lock for that until the pin ends.
-    private func errorDuringRevocation(of card: PCIFunction, _ machine: Machine) async throws {
+    private func resetDuringRevocation(of card: PCIFunction, _ machine: Machine) async throws {
         let guest = machine.guest
         let mapped = try #require(try await machine.list().namespaces.first { $0.mode == "devdax" })
         try await guest.run(
@@ -78,12 +78,15 @@ struct ResetTests {
             (iopmemctl unbind \(card.address) --revoke --yes; touch unbound) >/dev/null 2>&1 &
             until \(Guest.kernelLog) | grep -q '\(mapped.dev): removal waits'; do sleep 0.5; done
             """, within: 60)
+        try await guest.run(
+            "echo 1 >/sys/bus/pci/devices/\(card.address)/reset && test ! -e /run/unbound",
+            within: 60)
         try await machine.report(.dataLinkProtocol, by: "slot0")
         try await recovered(machine, times: 2 + Self.recoveries)
         try await guest.run("echo 1 >/sys/bus/pci/rescan && test ! -e /run/unbound", within: 30)
         try await guest.run(
             """
-            dmesg | grep '[d]oes not wait: somebody creates or destroys'
+            test $(dmesg | grep -c '[d]oes not wait: somebody creates or destroys') = 2
             pkill -x iopmem-guest
             until [ -e /run/unbound ]; do sleep 0.2; done
             test ! -e /sys/bus/pci/devices/\(card.address)/driver
