@@ -343,8 +343,8 @@ int iopmem_namespace_inject(struct iopmem_region *region, struct iopmem_error_in
 void iopmem_namespace_tell(struct iopmem_namespace *ns, const char *event);
 void iopmem_namespace_open_doors(struct iopmem_namespace *ns);
 void iopmem_namespace_withdraw(struct iopmem_namespace *ns);
-void iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_range *wipes,
-			       unsigned int nr_wipes);
+int iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_range *wipes,
+			      unsigned int nr_wipes);
 
 /* users.c */
 void iopmem_user_opened(struct iopmem_namespace *ns);

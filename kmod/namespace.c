@@ -88,6 +88,22 @@ void iopmem_namespace_withdraw(struct iopmem_namespace *ns)
 	iopmem_revoke_begin(ns);
 }
 
+/* In pieces, each a moment's work: a card that was pulled out is not waited for to the end. */
+#define IOPMEM_WIPE_PIECE	SZ_16M
+
+static int wipe(struct iopmem_namespace *ns, const struct iopmem_range *range)
+{
+	u64 done, piece;
+
+	for (done = 0; done < range->length; done += piece) {
+		piece = min_t(u64, range->length - done, IOPMEM_WIPE_PIECE);
+		iopmem_zero(ns->base + range->offset + done, piece);
+		if (!iopmem_answers(ns->region->idev))
+			return -EIO;
+	}
+	return 0;
+}
+
 /**
  * iopmem_namespace_teardown - unmake a namespace whose doors are closed
  * @ns:		gone afterwards
@@ -96,12 +112,15 @@ void iopmem_namespace_withdraw(struct iopmem_namespace *ns)
  *
  * Users that are left get errors and SIGBUS. Waits for pinned pages, and for
  * importers of dma-bufs.
+ *
+ * Return: 0; -EIO it is gone, but not all of @wipes is known to be zeroed.
  */
-void iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_range *wipes,
-			       unsigned int nr_wipes)
+int iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_range *wipes,
+			      unsigned int nr_wipes)
 {
 	struct iopmem_region *region = ns->region;
 	unsigned int i;
+	int error = 0;
 
 	iopmem_namespace_withdraw(ns);
 	iopmem_revoke(ns);
@@ -110,10 +129,10 @@ void iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_
 		iopmem_block_del(ns);
 	iopmem_revoke_finish(ns);
 
-	for (i = 0; i < nr_wipes; i++)
-		iopmem_zero(ns->base + wipes[i].offset, wipes[i].length);
-	if (nr_wipes)
-		iopmem_flush(ns);
+	for (i = 0; !error && i < nr_wipes; i++)
+		error = wipe(ns, &wipes[i]);
+	if (!error && nr_wipes)
+		error = iopmem_flush(ns);
 
 	dev_info(&ns->dev, "destroyed: UUID %pUb\n", &ns->uuid);
 	if (ns->disk)
@@ -133,6 +152,7 @@ void iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_
 	iopmem_region_update_free(region);
 	mutex_unlock(&region->space_lock);
 	put_device(&ns->dev);
+	return error;
 }
 
 /* By number, with the UUID that the caller believes it to have. */
@@ -183,9 +203,9 @@ int iopmem_namespace_destroy(struct iopmem_region *region, struct iopmem_namespa
 {
 	const u32 known = IOPMEM_NAMESPACE_DESTROY_F_REVOKE | IOPMEM_NAMESPACE_DESTROY_F_ZERO;
 	struct iopmem_range all = {};
+	u32 i, nr_wipes = arg->nr_wipes;
 	struct iopmem_namespace *ns;
 	int error;
-	u32 i;
 
 	if (arg->flags & ~known)
 		return iopmem_refuse(arg->reason, -EINVAL, "unknown flags 0x%x",
@@ -206,15 +226,24 @@ int iopmem_namespace_destroy(struct iopmem_region *region, struct iopmem_namespa
 					     "wipe %u reaches beyond the %llu bytes of %s", i,
 					     ns->size, dev_name(&ns->dev));
 
+	if (arg->flags & IOPMEM_NAMESPACE_DESTROY_F_ZERO) {
+		all.length = ns->size;
+		wipes = &all;
+		nr_wipes = 1;
+	}
+	if (nr_wipes && !iopmem_answers(region->idev))
+		return iopmem_refuse(arg->reason, -EIO,
+				     "%s does not answer, so that nothing on it can be overwritten",
+				     pci_name(region->idev->pdev));
+
 	error = iopmem_namespace_close_doors(ns, arg->flags & IOPMEM_NAMESPACE_DESTROY_F_REVOKE,
 					     arg->reason);
 	if (error)
 		return error;
-	if (arg->flags & IOPMEM_NAMESPACE_DESTROY_F_ZERO) {
-		all.length = ns->size;
-		iopmem_namespace_teardown(ns, &all, 1);
-	} else {
-		iopmem_namespace_teardown(ns, wipes, arg->nr_wipes);
-	}
+	error = iopmem_namespace_teardown(ns, wipes, nr_wipes);
+	if (error)
+		return iopmem_refuse(arg->reason, error,
+				     "it is gone, but %s stopped answering while its memory was overwritten: what was on it may still be there",
+				     pci_name(region->idev->pdev));
 	return 0;
 }

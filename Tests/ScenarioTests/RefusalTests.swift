@@ -62,6 +62,9 @@ struct RefusalTests {
             try await machine.step("held namespaces and modules") {
                 try await heldObjects(machine, card: card)
             }
+            try await machine.step("a card that does not answer is not said to be wiped") {
+                try await wipeUnanswered(machine, card: card)
+            }
             try await machine.step("the module goes and comes back") {
                 try await guest.run("iopmemctl unbind \(card)")
                 try await guest.run("test ! -e /sys/bus/pci/devices/\(card)/driver")
@@ -152,6 +155,17 @@ struct RefusalTests {
                 iopmemctl create --device \(card) --size 2M
                 [ $? -eq 5 ]'
             """)
+    }
+
+    /// Its memory is switched off, as that of a card whose link is gone.
+    private func wipeUnanswered(_ machine: Machine, card: String) async throws {
+        let namespace = try await machine.create(on: "card0", "--size 4M --mode devdax")
+        try await machine.guest.run("setpci -s \(card) COMMAND=0:2")
+        let said = try await machine.refused(1, "iopmemctl destroy \(namespace.dev) --zero --yes")
+        #expect(said.contains("does not answer, so that nothing on it can be overwritten"))
+        #expect(try await machine.list().namespaces.map(\.uuid) == [namespace.uuid])
+        try await machine.guest.run(
+            "setpci -s \(card) COMMAND=2:2 && iopmemctl destroy \(namespace.dev) --zero --yes")
     }
 
     private func bound(_ device: String, to driver: String, _ machine: Machine) async throws {

@@ -300,7 +300,9 @@ struct iopmem_range {
  *
  * Errors: EINVAL; E2BIG; EFAULT; ENOENT no such number; ESTALE it has another
  * UUID; ERANGE a wipe is outside the namespace; EBUSY it is open, mounted or
- * mapped, or of IOPMEM_MODE_P2PDMA; ENODEV the region is gone; EINTR a signal came first.
+ * mapped, or of IOPMEM_MODE_P2PDMA; EIO the function does not answer, so that nothing
+ * can be overwritten; or it stopped answering on the way, and the namespace is gone;
+ * ENODEV the region is gone; EINTR a signal came first.
  */
 struct iopmem_namespace_destroy {
 	__u32 size;
