@@ -62,7 +62,7 @@ completes 'bash: --device 0000:04' \
     "$(in_bash 'iopmemctl create --device 0000:04' iopmemctl create --device 0000 : 04)" 04:00.0
 completes 'bash: --device 0000:' \
     "$(in_bash 'iopmemctl create --device 0000:' iopmemctl create --device 0000 :)" '03:00.0 04:00.0'
-completes 'bash: list 0000:03:00.0 0000:' \
+completes 'bash: devices 0000:03:00.0 0000:0' \
     "$(in_bash 'iopmemctl devices 0000:03:00.0 0000:0' iopmemctl devices 0000 : 03 : 00.0 0000 : 0)" \
     '03:00.0 04:00.0'
 

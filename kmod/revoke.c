@@ -315,4 +315,3 @@ void iopmem_namespace_unfreeze(struct iopmem_namespace *ns)
 	if (ns->disk)
 		iopmem_unfreeze_queue(ns->disk->queue);
 }
-

@@ -39,9 +39,7 @@ public struct Iopmemctl: ParsableCommand {
         // Of a line that does not parse only the form of errors matters.
         var console = makeConsole(wantsJSON(arguments) ? .json : .table)
         do {
-            if arguments.first == "--generate-completion-script", arguments.count == 2,
-                let script = completionScript(forShell: arguments[1])
-            {
+            if let script = completionScript(askedBy: arguments) {
                 try console.print(script)
                 return 0
             }

@@ -42,6 +42,8 @@ struct CompletionTests {
         #expect(session.output.contains("_iopmemctl"))
         #expect(session.output.contains("_iopmemctl_with_colons") == (shell == "bash"))
         #expect(session.output.hasSuffix("\n"))
+        let other = try Session(.twoCards).run("--generate-completion-script=\(shell)")
+        #expect(other.output == session.output)
     }
 
     @Test("a shell that is not known is wrong usage")

@@ -9,12 +9,12 @@ struct DeviceCheckup {
     /// Whether there is something to say of a function of which nobody spoke: it has memory that
     /// could be a region, or that would be one at another address.
     func concerns(_ device: Device) -> Bool {
-        device.bars.contains { isGood($0) || isMisplaced($0) }
+        device.bars.contains { $0.mayBeRegion || isMisplaced($0) }
     }
 
     /// Whether a BAR of a function can be a region, as far as can be seen.
     func isUsable(_ device: Device) -> Bool {
-        device.bars.contains { isGood($0) }
+        device.bars.contains(where: \.mayBeRegion)
     }
 
     /// Every BAR of a function that is meant; of others only the good ones, and those that lack
@@ -29,7 +29,7 @@ struct DeviceCheckup {
                     "bar", .problem, "\(device.address)", "it is a bridge",
                     remedy: "name a device with memory: iopmemctl devices"))
         } else {
-            checks += device.bars.filter { isMeant || isGood($0) || isMisplaced($0) }
+            checks += device.bars.filter { isMeant || $0.mayBeRegion || isMisplaced($0) }
                 .map { bar($0, of: device, isMeant: isMeant) }
             if device.bars.isEmpty, isMeant {
                 checks.append(
@@ -46,10 +46,6 @@ struct DeviceCheckup {
         if device.isBound { checks.append(decoding(device)) }
         checks.append(iommu(device))
         return checks
-    }
-
-    private func isGood(_ bar: Device.Bar) -> Bool {
-        bar.problem == nil || bar.problem == .unknown
     }
 
     private func isMisplaced(_ bar: Device.Bar) -> Bool {

@@ -70,6 +70,9 @@ public struct Device: Sendable, Equatable {
 
         /// Whether it holds memory and not I/O ports.
         public var isMemory: Bool { flags.contains("memory") }
+
+        /// Whether nothing is known that keeps it from being a region.
+        public var mayBeRegion: Bool { problem == nil || problem == .unknown }
     }
 }
 

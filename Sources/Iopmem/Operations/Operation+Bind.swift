@@ -149,7 +149,7 @@ extension Operation {
         }
         let bars = device.bars.filter { bar in
             (request.bar ?? bar.index) == bar.index
-                && (bar.problem == nil || bar.problem == .unknown
+                && (bar.mayBeRegion
                     || request.allowsSideEffects && bar.problem?.yieldsToForce == true)
         }
         let list = bars.map { "BAR \($0.index) (\(ByteSize.display($0.size)))" }

@@ -27,7 +27,7 @@ public struct Topology: Sendable {
     public var providers: [PCIAddress] {
         let bound = tree.devices.filter(\.isBound)
         let eligible = tree.devices.filter { device in
-            !device.isBridge && device.bars.contains { $0.problem == nil || $0.problem == .unknown }
+            !device.isBridge && device.bars.contains(where: \.mayBeRegion)
         }
         return (bound.isEmpty ? eligible : bound).map(\.address)
     }

@@ -2,9 +2,15 @@
 import ArgumentParser
 
 extension Iopmemctl {
-    /// What makes a shell complete our command lines; nil for a shell that ArgumentParser does not know.
-    static func completionScript(forShell name: String) -> String? {
-        guard let shell = CompletionShell(rawValue: name) else { return nil }
+    /// The script that a command line asks for, in each way in which ArgumentParser takes it; nil if it
+    /// asks for none, or for a shell that is not known.
+    static func completionScript(askedBy arguments: [String]) -> String? {
+        let option = "--generate-completion-script"
+        let words = arguments.flatMap { $0.split(separator: "=", maxSplits: 1).map(String.init) }
+        guard words.first == option, words.count <= 2,
+            let shell = words.count == 2
+                ? CompletionShell(rawValue: words[1]) : CompletionShell.autodetected()
+        else { return nil }
         let script = completionScript(for: shell)
         return shell == .bash ? script + "\n" + wordsWithColons : script
     }

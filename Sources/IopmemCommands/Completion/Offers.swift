@@ -49,8 +49,7 @@ extension CompletionKind {
     static let functionWithMemory = functions { $0.bars.contains(where: \.isMemory) }
     /// Those that are, or could be made, regions.
     static let card = functions { device in
-        device.isBound
-            || device.bars.contains { $0.problem == nil || $0.problem == .unknown }
+        device.isBound || device.bars.contains(where: \.mayBeRegion)
     }
     /// Those that are regions.
     static let boundFunction = functions(where: \.isBound)
