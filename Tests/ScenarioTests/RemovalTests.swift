@@ -64,7 +64,7 @@ struct RemovalTests {
             for way in Way.allCases {
                 try await machine.step("\(way), under load") {
                     try await work(on: namespaces, machine)
-                    try await remove(card, way, machine)
+                    try await remove(card, way, from: namespaces, machine)
                     try await judge(machine)
                 }
                 try await machine.step("\(way): they come back with what was on them") {
@@ -136,56 +136,68 @@ struct RemovalTests {
         return namespaces
     }
 
-    /// Everything is used, and in use: mappings written by the CPU and by a drive, disks by fio, and
-    /// free space by somebody who makes namespaces of it.
+    /// Everything is used, and in use: mappings written by the CPU and by a drive, disks by fio.
+    ///
+    /// Each of them is halted as soon as it works, or starting all the others on emulated processors
+    /// would take most of the time; from the end of this on all of them run.
     private func work(on namespaces: Namespaces, _ machine: Machine) async throws {
         let disks = [namespaces.disk.path, namespaces.disk.path, "/dev/mapper/stack-disk"]
         let jobs = zip(Self.engines, disks).map { engine, disk in
             """
-            setsid nice -n 19 fio --name=\(engine) --filename=\(disk) --rw=randrw --bs=4k --direct=1 \
-                --time_based --runtime=3600 --ioengine=\(engine) --iodepth=8 --status-interval=1 \
-                >\(engine).out 2>&1 &
+            start \(engine) 'io=[1-9]' fio --name=\(engine) --thread --filename=\(disk) --rw=randrw \
+                --bs=4k --direct=1 --time_based --runtime=3600 --ioengine=\(engine) --iodepth=8 \
+                --status-interval=1
             """
         }
         // Nice, so that on an emulated processor the removal itself gets a turn.
         try await machine.guest.run(
             """
             cd /run
-            for files in \(Self.fileSystems); do
-                setsid nice -n 19 iopmem-guest scribble /run/$files/mapped >scribble-$files.out 2>&1 &
-                setsid nice -n 19 iopmem-guest stream /dev/nvme0n1 /run/$files/streamed \
-                    >stream-$files.out 2>&1 &
+            started=
+            start() {
+                local name=$1 words=$2
+                shift 2
+                : >$name.out
+                setsid nice -n 19 "$@" >$name.out 2>&1 &
+                until grep -q "$words" $name.out; do kill -0 $!; sleep 0.1; done
+                kill -STOP -- -$!
+                started="$started -$!"
+            }
+            for target in /run/{\(Self.fileSystems.replacing(" ", with: ","))}/ \(namespaces.devdax.path); do
+                name=devdax mapped=$target streamed=$target
+                if [ -d $target ]; then
+                    name=${target:5:-1} mapped=${target}mapped streamed=${target}streamed
+                fi
+                start scribble-$name scribbling iopmem-guest scribble $mapped
+                start stream-$name streaming iopmem-guest stream /dev/nvme0n1 $streamed
             done
-            setsid nice -n 19 iopmem-guest scribble \(namespaces.devdax.path) \
-                >scribble-devdax.out 2>&1 &
-            setsid nice -n 19 iopmem-guest stream /dev/nvme0n1 \(namespaces.devdax.path) \
-                >stream-devdax.out 2>&1 &
-            setsid nice -n 19 iopmem-guest churn /dev/\(namespaces.disk.region) \(Self.free) 4194304 \
-                >churn.out 2>&1 &
             \(jobs.joined(separator: "\n"))
-            for target in \(Self.mapped.joined(separator: " ")); do
-                until grep -q scribbling scribble-$target.out; do sleep 0.2; done
-                until grep -q streaming stream-$target.out; do sleep 0.2; done
-            done
-            until grep -q churning churn.out; do pgrep -f 'churn ' >/dev/null; sleep 0.2; done
-            for engine in \(Self.engines.joined(separator: " ")); do
-                until grep -q 'io=[1-9]' $engine.out; do sleep 0.2; done
-            done
+            kill -CONT -- $started
             """, within: 300)
     }
 
-    private func remove(_ card: PCIFunction, _ way: Way, _ machine: Machine) async throws {
+    /// Somebody makes namespaces of what is free and takes them away, which keeps udev busy, too.
+    private func churn(_ namespaces: Namespaces, _ machine: Machine) async throws {
+        try await machine.guest.run(
+            """
+            cd /run
+            : >churn.out
+            setsid nice -n 19 iopmem-guest churn /dev/\(namespaces.disk.region) \(Self.free) 4194304 \
+                >churn.out 2>&1 &
+            until grep -q churning churn.out; do kill -0 $!; sleep 0.1; done
+            """, within: 60)
+    }
+
+    private func remove(
+        _ card: PCIFunction, _ way: Way, from namespaces: Namespaces, _ machine: Machine
+    ) async throws {
         let guest = machine.guest
         let unload = try await guest.run("rmmod iopmem", status: 1)
         #expect(unload.errors.contains("in use"))
+        try await churn(namespaces, machine)
         // All of it goes on until then.
-        try await guest.run(
-            """
-            test $(pgrep -c -f '^iopmem-guest (scribble|stream|churn) ') = 9
-            for engine in \(Self.engines.joined(separator: " ")); do
-                pgrep -f "^fio --name=$engine " >/dev/null
-            done
-            """)
+        let users = try await guest.run("pgrep -x -c iopmem-guest; pgrep -x -c fio").output
+        #expect(users == "9\n3", "of nine users and three of fio there are: \(users)")
         try await way.take(card, machine)
         // Whatever used it ends by itself, fio long before its time: what could be taken
         // away, was.
@@ -196,25 +208,33 @@ struct RemovalTests {
     /// What the users were told.
     private func judge(_ machine: Machine) async throws {
         let guest = machine.guest
-        func last(_ file: String) async throws -> String {
-            try await guest.run("tail -n 1 /run/\(file).out").output
-        }
-        for target in Self.mapped {
-            let scribbled = try await last("scribble-\(target)")
+        let said = try await guest.run(
+            """
+            cd /run
+            for target in \(Self.mapped.joined(separator: " ")); do
+                tail -n 1 scribble-$target.out
+                tail -n 1 stream-$target.out
+            done
+            for engine in \(Self.engines.joined(separator: " ")); do
+                grep 'err=' $engine.out | tail -n 1
+            done
+            tail -n 1 churn.out
+            """
+        ).output.split(separator: "\n")
+        try #require(said.count == 2 * Self.mapped.count + Self.engines.count + 1, "\(said)")
+        for (index, target) in Self.mapped.enumerated() {
+            let (scribbled, streamed) = (said[2 * index], said[2 * index + 1])
             #expect(scribbled == "SIGBUS", "a store into \(target) ended with \(scribbled)")
-            let streamed = try await last("stream-\(target)")
             #expect(
                 ["EFAULT", "EIO", "ENXIO"].contains(streamed),
                 "the drive's read into \(target) ended with \(streamed)")
         }
-        for engine in Self.engines {
-            let said = try await guest.run("grep 'err=' /run/\(engine).out | tail -n 1").output
+        for (engine, line) in zip(Self.engines, said.dropFirst(2 * Self.mapped.count)) {
             #expect(
-                ["err= 5 ", "err= 6 "].contains { said.contains($0) },
-                "fio by \(engine) did not end with EIO or ENXIO: \(said)")
+                ["err= 5 ", "err= 6 "].contains(where: line.contains),
+                "fio by \(engine) did not end with EIO or ENXIO: \(line)")
         }
-        let churned = try await last("churn")
-        #expect(churned == "ENODEV", "making namespaces ended with \(churned)")
+        #expect(said.last == "ENODEV", "making namespaces ended with \(said.last ?? "")")
         try await guest.run(
             """
             cd /run

@@ -30,6 +30,11 @@ cd "$work/home" || exit 1
 joining=/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs
 [ ! -e "$joining" ] || echo 3600000 >"$joining"
 
+# Every session has the same share of the processors, however nice its programs are; a load
+# that is to give way to what it is a load for would take most of them.
+sessions=/proc/sys/kernel/sched_autogroup_enabled
+[ ! -e "$sessions" ] || echo 0 >"$sessions"
+
 execute() {
     base64 -d <"$work/$1.base64" >"$work/$1.sh"
     # The first line marks in the kernel log what was going on.
