@@ -20,6 +20,7 @@ public final class Machine: Sendable {
 
     private let folder: FilePath
     private let process: MachineProcess
+    private let slots: Slots
     private let currentStep = Mutex<String?>(nil)
 
     private init(
@@ -32,6 +33,7 @@ public final class Machine: Sendable {
         self.topology = topology
         self.storage = storage
         kernel = bootable.packages
+        slots = Self.slots(for: bootable.kernel)
         symbols = bootable.symbols
         self.folder = folder
         self.process = process
@@ -50,7 +52,7 @@ public final class Machine: Sendable {
         _ body: (Machine) async throws -> Result
     ) async throws -> Result {
         let bootable = try await preparation.bootable(kernel)
-        let slots = kernel.looksForBugs ? slotsForDebugging : slots
+        let slots = slots(for: kernel)
         await slots.take()
         defer { slots.give() }
         let record = "\(name)-\(kernel.series)"
@@ -245,6 +247,23 @@ public final class Machine: Sendable {
     /// With KASAN two side by side are slower than one after the other: it boots in 50 s alone, in
     /// 160 s and more beside another (on two processors that share their caches).
     private static let slotsForDebugging = Slots(count: 1)
+
+    private static func slots(for kernel: Kernel) -> Slots {
+        kernel.looksForBugs ? slotsForDebugging : slots
+    }
+
+    /// Lets another machine run while this one does nothing but wait, for a minute and more.
+    public func idling<Result>(_ body: () async throws -> Result) async throws -> Result {
+        slots.give()
+        do {
+            let result = try await body()
+            await slots.takeNext()
+            return result
+        } catch {
+            await slots.takeNext()
+            throw error
+        }
+    }
 }
 
 /// Lets a few in at a time, in the order of their coming.
@@ -256,13 +275,24 @@ final class Slots: Sendable {
     }
 
     func take() async {
+        await take { $0.append($1) }
+    }
+
+    /// Before all who wait already.
+    func takeNext() async {
+        await take { $0.insert($1, at: 0) }
+    }
+
+    private func take(
+        _ wait: (inout [CheckedContinuation<Void, Never>], CheckedContinuation<Void, Never>) -> Void
+    ) async {
         await withCheckedContinuation { continuation in
             let isFree = state.withLock { state in
                 if state.free > 0 {
                     state.free -= 1
                     return true
                 }
-                state.waiting.append(continuation)
+                wait(&state.waiting, continuation)
                 return false
             }
             if isFree { continuation.resume() }
