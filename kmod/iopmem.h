@@ -74,6 +74,7 @@ struct iopmem_region;
  * @entry:	in the list of bound devices, under iopmem_devices_lock
  * @lock:	serialises everything that changes regions or namespaces
  * @dead:	remove() has begun; under @lock
+ * @leaving:	remove() is about to ask for @lock: who has it for long, hurries
  * @paused:	being reset: bios wait at their queues, faults at @resumed; written
  *		under @lock
  * @retired_by:	the open control file that is unbinding it; under @lock
@@ -91,6 +92,7 @@ struct iopmem_device {
 	struct list_head entry;
 	struct mutex lock;	/* all below this device */
 	bool dead;
+	bool leaving;
 	bool paused;
 	const struct file *retired_by;
 	wait_queue_head_t resumed;
@@ -207,6 +209,7 @@ struct iopmem_user {
  * @openers:	how often the node is open
  * @users:	who they may be, the latest first
  * @flushes:	how many flushes reached the device
+ * @wiped:	bytes zeroed by its destruction; read by sysfs
  * @badblocks:	in units of 512 bytes; the disk shows it
  * @held:	file systems that must not go away now
  * @withdrawn:	nobody reaches it any more but those that must be waited for
@@ -240,6 +243,7 @@ struct iopmem_namespace {
 	struct iopmem_user users[IOPMEM_USERS];
 
 	atomic64_t flushes;
+	u64 wiped;
 	struct badblocks badblocks;
 
 	struct iopmem_revocation held;

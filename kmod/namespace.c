@@ -88,20 +88,43 @@ void iopmem_namespace_withdraw(struct iopmem_namespace *ns)
 	iopmem_revoke_begin(ns);
 }
 
-/* In pieces, each a moment's work: a card that was pulled out is not waited for to the end. */
+/*
+ * In pieces, each a moment's work. All of it may take minutes, with the device's lock held: it
+ * ends early for a card that was pulled out, for a removal that waits for the lock, and for
+ * whoever kills the program.
+ */
 #define IOPMEM_WIPE_PIECE	SZ_16M
 
 static int wipe(struct iopmem_namespace *ns, const struct iopmem_range *range)
 {
+	struct iopmem_device *idev = ns->region->idev;
 	u64 done, piece;
 
 	for (done = 0; done < range->length; done += piece) {
+		if (READ_ONCE(idev->leaving))
+			return -ENODEV;
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		piece = min_t(u64, range->length - done, IOPMEM_WIPE_PIECE);
 		iopmem_zero(ns->base + range->offset + done, piece);
-		if (!iopmem_answers(ns->region->idev))
+		if (!iopmem_answers(idev))
 			return -EIO;
+		/* Alone writes it; sysfs reads it meanwhile. */
+		WRITE_ONCE(ns->wiped, ns->wiped + piece);
 	}
 	return 0;
+}
+
+static const char *why_unwiped(int error)
+{
+	switch (error) {
+	case -ENODEV:
+		return "the device is taken away";
+	case -EINTR:
+		return "the program was killed";
+	default:
+		return "the device stopped answering";
+	}
 }
 
 /**
@@ -113,7 +136,9 @@ static int wipe(struct iopmem_namespace *ns, const struct iopmem_range *range)
  * Users that are left get errors and SIGBUS. Waits for pinned pages, and for
  * importers of dma-bufs.
  *
- * Return: 0; -EIO it is gone, but not all of @wipes is known to be zeroed.
+ * Return: 0; else it is gone, but not all of @wipes is known to be zeroed: -EIO
+ * the device does not answer, -ENODEV it is being removed, -EINTR the caller is
+ * being killed.
  */
 int iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_range *wipes,
 			      unsigned int nr_wipes)
@@ -134,6 +159,9 @@ int iopmem_namespace_teardown(struct iopmem_namespace *ns, const struct iopmem_r
 	if (!error && nr_wipes)
 		error = iopmem_flush(ns);
 
+	if (error)
+		dev_warn(&ns->dev, "%s: %llu bytes were overwritten, the rest may still be there\n",
+			 why_unwiped(error), ns->wiped);
 	dev_info(&ns->dev, "destroyed: UUID %pUb\n", &ns->uuid);
 	if (ns->disk)
 		iopmem_block_put(ns);
@@ -242,8 +270,8 @@ int iopmem_namespace_destroy(struct iopmem_region *region, struct iopmem_namespa
 		return error;
 	error = iopmem_namespace_teardown(ns, wipes, nr_wipes);
 	if (error)
-		return iopmem_refuse(arg->reason, error,
-				     "it is gone, but %s stopped answering while its memory was overwritten: what was on it may still be there",
-				     pci_name(region->idev->pdev));
+		return iopmem_refuse(arg->reason, -EIO,
+				     "it is gone, but %s while its memory was overwritten: what was on it may still be there",
+				     why_unwiped(error));
 	return 0;
 }

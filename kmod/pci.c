@@ -278,6 +278,7 @@ static void iopmem_remove(struct pci_dev *pdev)
 	list_del(&idev->entry);
 	mutex_unlock(&iopmem_devices_lock);
 
+	WRITE_ONCE(idev->leaving, true);
 	mutex_lock(&idev->lock);
 	idev->dead = true;
 	mutex_unlock(&idev->lock);

@@ -144,6 +144,7 @@ NAMESPACE_ATTR(cache_kernel, "%s", iopmem_cache_of(ns->base));
 NAMESPACE_ATTR(cache_user, "%s", iopmem_cache_user(ns));
 NAMESPACE_ATTR(openers, "%u", READ_ONCE(ns->openers));
 NAMESPACE_ATTR(flushes, "%lld", atomic64_read(&ns->flushes));
+NAMESPACE_ATTR(wiped, "%llu", READ_ONCE(ns->wiped));
 NAMESPACE_ATTR(bad_blocks, "%llu", iopmem_media_count(ns));
 
 static ssize_t last_opener_show(struct device *dev, struct device_attribute *attr, char *buf)
@@ -177,6 +178,7 @@ static struct attribute *namespace_attrs[] = {
 	&namespace_attr_cache_user.attr,
 	&namespace_attr_openers.attr,
 	&namespace_attr_flushes.attr,
+	&namespace_attr_wiped.attr,
 	&namespace_attr_bad_blocks.attr,
 	&dev_attr_last_opener.attr,
 	NULL,

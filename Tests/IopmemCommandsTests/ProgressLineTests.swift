@@ -2,7 +2,6 @@
 import Testing
 
 @testable import IopmemCommands
-@testable import IopmemVerify
 
 /// The line that says how far a run is.
 @Suite("Progress")
@@ -14,9 +13,9 @@ struct ProgressLineTests {
     private func shown(isQuiet: Bool, isTerminal: Bool) -> String {
         let terminal = Terminal()
         let line = ProgressLine(isQuiet: isQuiet, isTerminal: isTerminal) { terminal.text += $0 }
-        line.show(.init(phase: nil, done: 1 << 20, fraction: 0.25, blocksBad: 2))
+        line.show("write and verify", done: 1 << 20, fraction: 0.25, wrong: 2)
         // Too soon after the first.
-        line.show(.init(phase: nil, done: 2 << 20, fraction: 0.5, blocksBad: 2))
+        line.show("write and verify", done: 2 << 20, fraction: 0.5, wrong: 2)
         line.clear()
         // There is nothing any more.
         line.clear()

@@ -296,8 +296,15 @@ final class RecordingListener: Listener {
     private(set) var steps: [String] = []
     private(set) var notes: [String] = []
     private(set) var warnings: [String] = []
+    /// Steps with bytes, and how many of how many were done.
+    private(set) var progress: [String] = []
 
     func step(_ text: @autoclosure () -> String) { steps.append(text()) }
     func note(_ text: String) { notes.append(text) }
     func warn(_ text: String) { warnings.append(text) }
+    func follow(_ step: String, bytes: UInt64) -> StepProgress {
+        StepProgress(
+            update: { self.progress.append("\(step): \($0) of \(bytes)") },
+            end: { self.progress.append("\(step): over") })
+    }
 }

@@ -209,6 +209,26 @@ struct DestroyTests {
         #expect(error?.exitStatus == 5)
     }
 
+    @Test("who has all of it overwritten is told how far that is, whether it succeeds or not")
+    func progress() throws {
+        let host = try host()
+        let listener = RecordingListener()
+        func destroy(_ request: DestroyRequest) throws {
+            try Operation(on: host, telling: listener, patience: .zero)
+                .destroy(namespace(host), request) { _ in }
+        }
+        host.busyAnswers = 100
+        #expect(throws: IopmemError.self) { try destroy(DestroyRequest(zero: true)) }
+        #expect(listener.progress == ["overwrite iopmem0n1: over"])
+        host.busyAnswers = 0
+        try destroy(DestroyRequest(zero: true))
+        #expect(
+            listener.progress.dropFirst() == [
+                "overwrite iopmem0n1: 16777216 of 67108864",
+                "overwrite iopmem0n1: 67108864 of 67108864", "overwrite iopmem0n1: over",
+            ])
+    }
+
     /// A bound card with one namespace.
     private func host() throws -> SimulatedHost {
         let host = try SimulatedHost()

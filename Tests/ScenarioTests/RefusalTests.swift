@@ -7,11 +7,13 @@ import VMLab
 ///
 ///     root complex ─┬─ card0   128 MiB
 ///                   ├─ small0    1 MiB   too small to be a region
+///                   ├─ large0  512 MiB   takes a second to overwrite
 ///                   └─ nvme0             in use by its own driver
 @Suite("Refusals")
 struct RefusalTests {
     static let topology = Topology(
-        .card("card0", megabytes: 128), .card("small0", megabytes: 1), .nvme("nvme0"))
+        .card("card0", megabytes: 128), .card("small0", megabytes: 1),
+        .card("large0", megabytes: 512), .nvme("nvme0"))
 
     @Test(
         "bad requests are refused, with a reason, and change nothing", arguments: Kernel.supported)
@@ -64,6 +66,9 @@ struct RefusalTests {
             }
             try await machine.step("a card that does not answer is not said to be wiped") {
                 try await wipeUnanswered(machine, card: card)
+            }
+            try await machine.step("overwriting all of a large one is seen, and can be ended") {
+                try await wipeLarge(machine)
             }
             try await machine.step("the module goes and comes back") {
                 try await guest.run("iopmemctl unbind \(card)")
@@ -166,6 +171,53 @@ struct RefusalTests {
         #expect(try await machine.list().namespaces.map(\.uuid) == [namespace.uuid])
         try await machine.guest.run(
             "setpci -s \(card) COMMAND=2:2 && iopmemctl destroy \(namespace.dev) --zero --yes")
+    }
+
+    /// By killing who does it, and by taking the card away; else its end is waited for.
+    private func wipeLarge(_ machine: Machine) async throws {
+        let guest = machine.guest
+        let card = try await machine.function("large0").address
+        func create() async throws -> Namespace {
+            try await machine.create(on: "large0", "--size 480M --mode devdax")
+        }
+        /// Begins to overwrite it, and returns when a part of it is done.
+        func begin(_ namespace: Namespace) -> String {
+            """
+            iopmemctl destroy \(namespace.dev) --zero --yes 2>/run/said &
+            done=0
+            until [ $done -gt 0 ]; do read -r done </sys/class/iopmem/\(namespace.dev)/wiped; done
+            [ $done -lt \(namespace.size) ]
+            """
+        }
+        let seen = try await create()
+        let shown = try await guest.run(
+            "script -qec 'iopmemctl destroy \(seen.dev) --zero --yes' /dev/null"
+        ).output
+        #expect(
+            shown.contains(
+                try Regex("overwrite \(seen.dev) [0-9]+%  [0-9.]+ MiB, [0-9.]+ .iB/s, ")),
+            "\(shown)")
+        let killed = try await create()
+        try await guest.run(
+            """
+            \(begin(killed))
+            kill -KILL $!
+            while [ -e /sys/class/iopmem/\(killed.dev) ]; do sleep 0.1; done
+            dmesg | grep '\(killed.dev): the program was [k]illed: [0-9]* bytes were overwritten'
+            """, within: 60)
+        let removed = try await create()
+        let status = try await guest.run(
+            """
+            \(begin(removed))
+            echo \(card) >/sys/bus/pci/drivers/iopmem/unbind
+            status=0
+            wait $! || status=$?
+            cat /run/said >&2
+            exit $status
+            """, status: 1, within: 60)
+        #expect(status.errors.contains("the device is taken away while its memory was overwritten"))
+        let dirty = try await create()
+        try await guest.run("iopmemctl unbind \(dirty.device) --revoke --yes")
     }
 
     private func bound(_ device: String, to driver: String, _ machine: Machine) async throws {

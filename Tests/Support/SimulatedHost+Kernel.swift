@@ -346,12 +346,21 @@ final class SimulatedRegion: RegionControl {
         guard isWhole else { throw DriverRefusal(.ioError, reason: "the device does not answer") }
     }
 
-    func destroy(_ request: NamespaceRemoval) throws(DriverRefusal) {
+    func destroy(_ request: NamespaceRemoval, watch: () -> Void) throws(DriverRefusal) {
         let shallFail = host.shallFail("destroy \(name)n\(request.id)")
         guard !shallFail else { throw DriverRefusal(.ioError, reason: "the device is gone") }
         if !request.revoke { try host.refuseWhileBusy() }
         host.removals.append(request)
         do {
+            if request.zero {
+                // Nothing yet, a part, and the rest.
+                let directory = "/sys/class/iopmem/\(name)n\(request.id)"
+                let size = try host.root.number("\(directory)/size")
+                for done in [0, size / 4, size] {
+                    try host.tree.write("\(done)", to: "\(directory)/wiped")
+                    watch()
+                }
+            }
             try host.removeNamespace("\(name)n\(request.id)")
         } catch {
             throw error as? DriverRefusal ?? DriverRefusal(.ioError)

@@ -110,8 +110,8 @@ public protocol RegionControl: AnyObject {
     func signatures(in range: Range<UInt64>) throws(Errno) -> [Signature]
     /// Makes a namespace.
     func create(_ request: NamespaceRequest) throws(DriverRefusal) -> NamespacePlace
-    /// Unmakes one.
-    func destroy(_ request: NamespaceRemoval) throws(DriverRefusal)
+    /// Unmakes one; `watch` is called now and then while all of it is overwritten.
+    func destroy(_ request: NamespaceRemoval, watch: () -> Void) throws(DriverRefusal)
     /// Keeps other tools out until it is closed; fails with EINTR when a held
     /// signal comes first, and with EAGAIN at the deadline.
     func lock(until deadline: Deadline) throws(Errno)

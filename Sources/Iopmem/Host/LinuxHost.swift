@@ -309,8 +309,8 @@ private final class LinuxRegion: RegionControl {
         return answer
     }
 
-    func destroy(_ request: NamespaceRemoval) throws(DriverRefusal) {
-        guard let answer: Void = try node?.destroy(request) else {
+    func destroy(_ request: NamespaceRemoval, watch: () -> Void) throws(DriverRefusal) {
+        guard let answer: Void = try node?.destroy(request, watch: watch) else {
             throw DriverRefusal(.badFileDescriptor)
         }
         return answer

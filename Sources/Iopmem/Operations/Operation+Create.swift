@@ -283,7 +283,7 @@ extension Operation {
                 try Inventory(root: root).namespaces.filter { $0.dev == dev }
             }, "cannot destroy \(dev) again"
         ) { () throws(DriverRefusal) in
-            try control.destroy(removal)
+            try control.destroy(removal) {}
         }
     }
 

@@ -134,6 +134,8 @@ extension Operation {
         let root = host.root
         let opened = try openLocked(region)
         defer { opened.close() }
+        let progress = listener.follow("overwrite \(namespace.dev)", bytes: namespace.size)
+        defer { progress.end() }
         func destroy() throws(IopmemError) {
             listener.step("destroy \(namespace.dev), wiping \(removal.wipes.count) signatures")
             try retryingWhileProbed(
@@ -141,7 +143,10 @@ extension Operation {
                     try Inventory(root: root).namespaces.filter { $0.uuid == namespace.uuid }
                 }, "cannot destroy \(namespace.dev)"
             ) { () throws(DriverRefusal) in
-                try opened.control.destroy(removal)
+                try opened.control.destroy(removal) {
+                    let wiped = "/sys/class/iopmem/\(namespace.dev)/wiped"
+                    if let done = try? root.number(wiped), done > 0 { progress.update(done) }
+                }
             }
         }
         try withoutLabel(of: namespace, in: opened) { () throws(IopmemError) in

@@ -88,6 +88,14 @@ public struct Console: Listener {
         writeTalk("warning: \(text)\n")
     }
 
+    /// A line on the terminal that comes and goes, unless -q.
+    public func follow(_ step: String, bytes: UInt64) -> StepProgress {
+        let line = ProgressLine(isQuiet: isQuiet)
+        return StepProgress(
+            update: { line.show(step, done: $0, fraction: Double($0) / Double(max(bytes, 1))) },
+            end: line.clear)
+    }
+
     /// Reports a failure, also with -q; with `-o json` as an object.
     public func report(_ error: IopmemError) {
         switch format {

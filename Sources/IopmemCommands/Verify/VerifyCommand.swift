@@ -112,7 +112,11 @@ public struct Verify: IopmemCommand {
                 progress.clear()
                 context.console.step(line)
             },
-            progress: { progress.show($0) })
+            progress: {
+                progress.show(
+                    $0.phase?.rawValue ?? "write and verify", done: $0.done, fraction: $0.fraction,
+                    wrong: $0.blocksBad)
+            })
         progress.clear()
         for warning in result.warnings { context.console.note("warning: \(warning)") }
         if !peers.isEmpty && !peerWrite {

@@ -26,9 +26,16 @@ func driverCall<Argument: DriverArgument & BitwiseCopyable>(
     _ node: borrowing OwnedDescriptor, _ request: UInt, _ filled: Argument,
     reason: (Argument) -> String
 ) throws(DriverRefusal) -> Argument {
+    try driverCall(node.raw, request, filled, reason: reason)
+}
+
+/// The same for who sees to it that the descriptor stays open.
+func driverCall<Argument: DriverArgument & BitwiseCopyable>(
+    _ node: FileDescriptor, _ request: UInt, _ filled: Argument, reason: (Argument) -> String
+) throws(DriverRefusal) -> Argument {
     var argument = filled
     argument.size = UInt32(MemoryLayout<Argument>.size)
-    let number = node.raw.rawValue
+    let number = node.rawValue
     do throws(Errno) {
         try retrying {
             withUnsafeMutableBytes(of: &argument) { bytes -> CInt in

@@ -47,7 +47,11 @@ public struct RegionNode: ~Copyable {
     }
 
     /// Unmakes a namespace: all of it, or nothing.
-    public borrowing func destroy(_ request: NamespaceRemoval) throws(DriverRefusal) {
+    ///
+    /// - Parameter watch: called some times a second while all of the memory is overwritten.
+    public borrowing func destroy(
+        _ request: NamespaceRemoval, watch: () -> Void
+    ) throws(DriverRefusal) {
         var argument = iopmem_namespace_destroy()
         argument.id = request.id
         if request.zero { argument.flags |= iopmem_namespace_destroy_f_zero }
@@ -57,18 +61,20 @@ public struct RegionNode: ~Copyable {
             iopmem_range(offset: $0.lowerBound, length: UInt64($0.count))
         }
         argument.nr_wipes = UInt32(wipes.count)
-        let result: Result<Void, DriverRefusal> = wipes.withUnsafeBufferPointer { buffer in
+        let node = node.raw
+        let results = wipes.withUnsafeBufferPointer { buffer in
             argument.wipes = buffer.isEmpty ? 0 : UInt64(UInt(bitPattern: buffer.baseAddress))
-            do throws(DriverRefusal) {
-                _ = try driverCall(node, iopmem_ioc_destroy_namespace, argument) {
-                    text(in: $0.reason)
+            let filled = argument
+            let call: @Sendable () -> Result<Void, DriverRefusal> = {
+                Result { () throws(DriverRefusal) in
+                    _ = try driverCall(node, iopmem_ioc_destroy_namespace, filled) {
+                        text(in: $0.reason)
+                    }
                 }
-                return .success(())
-            } catch {
-                return .failure(error)
             }
+            return request.zero ? Workers.run([call], watch: watch) : [call()]
         }
-        try result.get()
+        for result in results { try result.get() }
     }
 }
 

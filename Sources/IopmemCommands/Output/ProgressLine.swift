@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 import Glibc
 import Iopmem
-import IopmemVerify
 
 /// One line on the terminal that says how far a run is, and goes away.
 ///
@@ -25,19 +24,23 @@ final class ProgressLine {
     }
 
     /// Shows it, at most five times a second.
-    func show(_ progress: RunMonitor.Progress) {
+    ///
+    /// - Parameters:
+    ///   - work: What is being done.
+    ///   - done: Bytes that were moved so far.
+    ///   - fraction: How much of the whole that is, from 0 to 1.
+    ///   - wrong: Blocks that were wrong.
+    func show(_ work: String, done: UInt64, fraction: Double, wrong: UInt64 = 0) {
         guard isOn else { return }
         let now = clock.now
         if let last, now - last < .milliseconds(200) { return }
-        let rate = rate.update(done: progress.done, at: now - start)
+        let rate = rate.update(done: done, at: now - start)
         last = now
         isShown = true
-        let percent = Int(progress.fraction * 100)
-        let wrong = progress.blocksBad > 0 ? ", \(progress.blocksBad) wrong" : ""
         write(
-            "\r\u{1b}[K\(progress.phase?.rawValue ?? "write and verify") \(percent)%  "
-                + "\(ByteSize.display(progress.done)), \(ByteSize.display(rate))/s\(wrong), "
-                + left(progress.fraction, now - start))
+            "\r\u{1b}[K\(work) \(Int(fraction * 100))%  "
+                + "\(ByteSize.display(done)), \(ByteSize.display(rate))/s"
+                + (wrong > 0 ? ", \(wrong) wrong, " : ", ") + left(fraction, now - start))
     }
 
     private func left(_ fraction: Double, _ elapsed: Duration) -> String {
