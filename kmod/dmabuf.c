@@ -273,13 +273,13 @@ static void wait_until_returned(struct iopmem_loan *loan)
 		mutex_lock(&loan->region->space_lock);
 		if (!list_empty(&loan->entry)) {
 			name_importers(loan, importers, sizeof(importers));
-			dev_warn(iopmem_loan_device(loan),
-				 "removal waits since %lu s for a dma-buf of %llu bytes that cannot be taken back, made by %s[%d]; %s\n",
-				 (jiffies - since) / HZ, loan->size, loan->comm, loan->pid,
-				 importers);
+			iopmem_waits(loan->region, iopmem_loan_device(loan), since,
+				     "a dma-buf of %llu bytes that cannot be taken back, made by %s[%d]; %s",
+				     loan->size, loan->comm, loan->pid, importers);
 		}
 		mutex_unlock(&loan->region->space_lock);
 	}
+	iopmem_waits_end(loan->region);
 	/* The last one may still be in iopmem_loan_release(). */
 	spin_lock(&loan->lock);
 	spin_unlock(&loan->lock);

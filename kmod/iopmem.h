@@ -34,6 +34,7 @@
  *   iopmem_devices_lock       list of bound devices, leaf: never held while a
  *                             device's lock is taken
  *   iopmem_binds_lock         list of prepared binds, leaf likewise
+ *   iopmem_region.waits_lock  what sysfs says of a wait; a spin lock, leaf
  *
  * sysfs show functions take at most space_lock, because device_del() waits for
  * readers while iopmem_device.lock is held.
@@ -129,6 +130,8 @@ struct iopmem_device {
  * @available:	free bytes; written under @space_lock, read by sysfs
  * @extent:	largest free extent, likewise
  * @resets:	how often the function was reset under it: contents may be gone
+ * @waits_lock:	protects @waits
+ * @waits:	for whom a removal waits just now, or empty
  * @dead:	under idev->lock
  */
 struct iopmem_region {
@@ -151,6 +154,8 @@ struct iopmem_region {
 	u64 available;
 	u64 extent;
 	atomic_t resets;
+	spinlock_t waits_lock;
+	char waits[IOPMEM_REASON_LEN];
 	bool dead;
 };
 
@@ -356,6 +361,11 @@ void iopmem_user_closed(struct iopmem_namespace *ns);
 void iopmem_user_reached(struct iopmem_namespace *ns);
 void iopmem_users_name(struct iopmem_namespace *ns, bool all, char *buffer, size_t n);
 const struct iopmem_user *iopmem_last_opener(const struct iopmem_namespace *ns);
+__printf(4, 5)
+void iopmem_waits(struct iopmem_region *region, struct device *dev, unsigned long since,
+		  const char *fmt, ...);
+void iopmem_waits_end(struct iopmem_region *region);
+ssize_t iopmem_waits_show(struct iopmem_region *region, char *buf);
 
 /* block.c */
 int iopmem_block_add(struct iopmem_namespace *ns);

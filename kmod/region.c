@@ -323,6 +323,7 @@ struct iopmem_region *iopmem_region_create(struct iopmem_device *idev, int bar, 
 	INIT_LIST_HEAD(&region->namespaces);
 	INIT_LIST_HEAD(&region->loans);
 	mutex_init(&region->space_lock);
+	spin_lock_init(&region->waits_lock);
 	mutex_lock(&region->space_lock);
 	iopmem_region_update_free(region);
 	mutex_unlock(&region->space_lock);

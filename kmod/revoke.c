@@ -221,9 +221,9 @@ static void wait_until_idle(struct iopmem_namespace *ns, struct iopmem_revocatio
 		if (time_after(jiffies, next)) {
 			next = jiffies + IOPMEM_NEXT_WARNING;
 			iopmem_users_name(ns, true, users, sizeof(users));
-			dev_warn(&ns->dev,
-				 "removal waits since %lu s for %lu pages that are pinned (for DMA?); it was used by %s\n",
-				 (jiffies - since) / HZ, busy, users[0] ? users : "nobody known");
+			iopmem_waits(ns->region, &ns->dev, since,
+				     "%lu pages that are pinned (for DMA?); it was used by %s",
+				     busy, users[0] ? users : "nobody known");
 		}
 		msleep(pause);
 		pause = min(pause * 2, 500u);
@@ -232,6 +232,7 @@ static void wait_until_idle(struct iopmem_namespace *ns, struct iopmem_revocatio
 		hold_supers_of_pages(ns, rev);
 		walk_supers(rev, zap_inode);
 	}
+	iopmem_waits_end(ns->region);
 }
 
 /**

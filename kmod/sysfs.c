@@ -79,6 +79,12 @@ static ssize_t lent_show(struct device *dev, struct device_attribute *attr, char
 }
 static DEVICE_ATTR_RO(lent);
 
+static ssize_t waits_for_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return iopmem_waits_show(to_iopmem_region(dev), buf);
+}
+static DEVICE_ATTR_RO(waits_for);
+
 static struct attribute *region_attrs[] = {
 	&region_attr_bar.attr,
 	&region_attr_size.attr,
@@ -95,6 +101,7 @@ static struct attribute *region_attrs[] = {
 	&region_attr_numa_node.attr,
 	&dev_attr_modes.attr,
 	&dev_attr_lent.attr,
+	&dev_attr_waits_for.attr,
 	NULL,
 };
 ATTRIBUTE_GROUPS(region);

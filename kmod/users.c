@@ -100,3 +100,50 @@ const struct iopmem_user *iopmem_last_opener(const struct iopmem_namespace *ns)
 			return &ns->users[i];
 	return NULL;
 }
+
+/**
+ * iopmem_waits - a removal waits, which the log and sysfs say
+ * @region:	whose memory it is
+ * @dev:	the region or one of its namespaces
+ * @since:	in jiffies
+ * @fmt:	for what, and for whom as far as is known
+ *
+ * Takes waits_lock.
+ */
+void iopmem_waits(struct iopmem_region *region, struct device *dev, unsigned long since,
+		  const char *fmt, ...)
+{
+	struct va_format text = { .fmt = fmt };
+	va_list args;
+
+	va_start(args, fmt);
+	text.va = &args;
+	dev_warn(dev, "removal waits since %lu s for %pV\n", (jiffies - since) / HZ, &text);
+	va_end(args);
+
+	va_start(args, fmt);
+	text.va = &args;
+	spin_lock(&region->waits_lock);
+	scnprintf(region->waits, sizeof(region->waits), "%s: %pV", dev_name(dev), &text);
+	spin_unlock(&region->waits_lock);
+	va_end(args);
+}
+
+/* Takes waits_lock. */
+void iopmem_waits_end(struct iopmem_region *region)
+{
+	spin_lock(&region->waits_lock);
+	region->waits[0] = '\0';
+	spin_unlock(&region->waits_lock);
+}
+
+/* For sysfs. Takes waits_lock. */
+ssize_t iopmem_waits_show(struct iopmem_region *region, char *buf)
+{
+	char text[IOPMEM_REASON_LEN];
+
+	spin_lock(&region->waits_lock);
+	strscpy(text, region->waits, sizeof(text));
+	spin_unlock(&region->waits_lock);
+	return sysfs_emit(buf, "%s\n", text);
+}

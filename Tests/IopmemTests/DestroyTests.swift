@@ -87,13 +87,18 @@ struct DestroyTests {
         let host = try SimulatedHost(.mounted)
         for name in ["iopmem0", "iopmem0n1"] { try host.tree.write("", to: "/dev/\(name)") }
         host.busyAnswers = 99
+        host.pins = "iopmem0n1: 3 pages that are pinned"
         var shown: [String] = []
-        try Operation(on: host, telling: RecordingListener())
+        let listener = RecordingListener()
+        try Operation(on: host, telling: listener)
             .destroy(namespace(host), DestroyRequest(force: true, revoke: true)) {
                 shown = $0.losers
             }
         #expect(shown == ["mounted on /tmp/my mount"])
         #expect(host.removals.map(\.revoke) == [true])
+        // Once, however often one looks.
+        let told = listener.notes.filter { $0.hasPrefix("waiting for ") }
+        #expect(told == ["waiting for iopmem0n1: 3 pages that are pinned"])
     }
 
     @Test("a dry run with --revoke says who would lose it, and takes nothing")

@@ -70,10 +70,13 @@ struct UnbindTests {
             try host.tree.write("", to: "/dev/\(name)")
         }
         host.busyAnswers = 99
+        host.pins = "iopmem0: a dma-buf that cannot be taken back"
         var asked: [String] = []
-        _ = try operation(host).unbind(
+        let listener = RecordingListener()
+        _ = try Operation(on: host, telling: listener).unbind(
             try address("0000:03:00.0"), revoke: true, dryRun: false
         ) { held throws(IopmemError) in asked = held.map(\.dev) }
+        #expect(listener.notes.contains("waiting for \(host.pins)"))
         #expect(asked == ["iopmem0n1"])
         #expect(host.retirements == [true])
         #expect(try Inventory(root: host.root).namespaces.isEmpty)

@@ -282,6 +282,7 @@ struct DMABufTests {
             until grep -q 'let go' /run/hold.out; do sleep 0.1; done
             until grep -q dead /run/stay.out; do sleep 0.1; done
             until dmesg | grep 'cannot be taken back, made b[y]'; do sleep 0.5; done
+            until grep 'waiting for .*taken back, made by' /run/unbind.out; do sleep 0.1; done
             test -e /sys/class/iopmem/\(kept.region)
             pkill -KILL -x iopmem-guest
             until ! test -e /sys/class/iopmem/\(kept.region); do sleep 0.1; done

@@ -85,13 +85,15 @@ extension RemovalTests {
                 #expect(said.contains("512 pages of \(mapped.dev) are pinned"), "it said \(said)")
                 try await guest.run(
                     """
-                    rm -f /run/removed
-                    (echo \(card.address) >/sys/bus/pci/drivers/iopmem/unbind; touch /run/removed) \
-                        >/dev/null 2>&1 &
+                    cd /run
+                    rm -f removed
+                    (iopmemctl unbind \(card.address) --revoke --yes; touch removed) >said 2>&1 &
                     until \(waits) | grep 'for 512 pages.*iopmem-guest'; do sleep 0.5; done
-                    test ! -e /run/removed
+                    until grep 'waiting for \(mapped.dev): 512 pages.*iopmem-guest' said; do sleep 0.2; done
+                    test ! -e removed
                     pkill -x iopmem-guest
-                    until [ -e /run/removed ]; do sleep 0.2; done
+                    until [ -e removed ]; do sleep 0.2; done
+                    test ! -e /sys/bus/pci/devices/\(card.address)/driver
                     """, within: 60)
             }
             try await machine.step("a mount that began fails, and the removal ends") {

@@ -245,10 +245,13 @@ final class SimulatedControl: DriverControl {
         return host.probeRefusal ?? BindResult(error: nil, reason: "", bars: [])
     }
 
-    func retire(_ function: FunctionNumber, revoke: Bool) throws(DriverRefusal) -> Int {
+    func retire(
+        _ function: FunctionNumber, revoke: Bool, watch: () -> Void
+    ) throws(DriverRefusal) -> Int {
         guard !host.shallFail("retire") else { throw DriverRefusal(.ioError) }
         host.retirements.append(revoke)
         if !revoke { try host.refuseWhileBusy() }
+        if revoke { host.wait(watch) }
         return host.attempt {
             let namespaces = try Inventory(root: host.root).namespaces.filter {
                 ($0.device.domain, $0.device.bus, $0.device.devfn)
@@ -351,6 +354,7 @@ final class SimulatedRegion: RegionControl {
         guard !shallFail else { throw DriverRefusal(.ioError, reason: "the device is gone") }
         if !request.revoke { try host.refuseWhileBusy() }
         host.removals.append(request)
+        if request.revoke { host.wait(watch) }
         do {
             if request.zero {
                 // Nothing yet, a part, and the rest.
@@ -376,6 +380,16 @@ final class SimulatedRegion: RegionControl {
 extension SimulatedHost {
     /// What memory is that nobody has written to.
     static let blank = [UInt8](repeating: 0, count: 2 << 20)
+
+    /// A revocation waits for pins: the driver says for whose, and nothing when they are gone.
+    func wait(_ watch: () -> Void) {
+        for text in ["", pins, pins, ""] {
+            for region in (try? Inventory(root: root).regions) ?? [] {
+                try? tree.write("\(text)\n", to: "/sys/class/iopmem/\(region.dev)/waits_for")
+            }
+            watch()
+        }
+    }
 
     func refuseWhileBusy() throws(DriverRefusal) {
         guard busyAnswers > 0 else { return }

@@ -67,6 +67,8 @@ public final class SimulatedHost: Host {
     public let records = Records()
     /// What was asked of the driver.
     public internal(set) var removals: [NamespaceRemoval] = []
+    /// For whom revocations wait, in the driver's words.
+    public var pins = ""
     /// Whether each retirement of a device was to take held namespaces away.
     public internal(set) var retirements: [Bool] = []
     /// Errors that were injected.

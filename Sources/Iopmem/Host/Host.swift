@@ -96,8 +96,11 @@ public protocol DriverControl: AnyObject {
     func prepareBind(_ preparation: BindPreparation) throws(DriverRefusal)
     /// What became of the prepared probe.
     func bindResult() throws(DriverRefusal) -> BindResult
-    /// Destroys every namespace of a device, or none; returns how many went.
-    func retire(_ function: FunctionNumber, revoke: Bool) throws(DriverRefusal) -> Int
+    /// Destroys every namespace of a device, or none; returns how many went. `watch` is called now
+    /// and then while they are taken away from their users.
+    func retire(
+        _ function: FunctionNumber, revoke: Bool, watch: () -> Void
+    ) throws(DriverRefusal) -> Int
     /// Closes it: a preparation or retirement ends here.
     func close()
 }
@@ -110,7 +113,8 @@ public protocol RegionControl: AnyObject {
     func signatures(in range: Range<UInt64>) throws(Errno) -> [Signature]
     /// Makes a namespace.
     func create(_ request: NamespaceRequest) throws(DriverRefusal) -> NamespacePlace
-    /// Unmakes one; `watch` is called now and then while all of it is overwritten.
+    /// Unmakes one; `watch` is called now and then while all of it is overwritten, or taken away
+    /// from its users.
     func destroy(_ request: NamespaceRemoval, watch: () -> Void) throws(DriverRefusal)
     /// Keeps other tools out until it is closed; fails with EINTR when a held
     /// signal comes first, and with EAGAIN at the deadline.

@@ -273,8 +273,10 @@ private final class LinuxControl: DriverControl {
         return answer
     }
 
-    func retire(_ function: FunctionNumber, revoke: Bool) throws(DriverRefusal) -> Int {
-        guard let answer = try node?.retire(function, revoke: revoke) else {
+    func retire(
+        _ function: FunctionNumber, revoke: Bool, watch: () -> Void
+    ) throws(DriverRefusal) -> Int {
+        guard let answer = try node?.retire(function, revoke: revoke, watch: watch) else {
             throw DriverRefusal(.badFileDescriptor)
         }
         return answer

@@ -136,6 +136,7 @@ extension Operation {
         defer { opened.close() }
         let progress = listener.follow("overwrite \(namespace.dev)", bytes: namespace.size)
         defer { progress.end() }
+        let revocation = RevocationWatch([region.dev], root: root, telling: listener)
         func destroy() throws(IopmemError) {
             listener.step("destroy \(namespace.dev), wiping \(removal.wipes.count) signatures")
             try retryingWhileProbed(
@@ -144,6 +145,7 @@ extension Operation {
                 }, "cannot destroy \(namespace.dev)"
             ) { () throws(DriverRefusal) in
                 try opened.control.destroy(removal) {
+                    revocation.look()
                     let wiped = "/sys/class/iopmem/\(namespace.dev)/wiped"
                     if let done = try? root.number(wiped), done > 0 { progress.update(done) }
                 }

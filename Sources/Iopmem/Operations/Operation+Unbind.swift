@@ -71,11 +71,13 @@ extension Operation {
         _ device: Device, _ control: any DriverControl, revoke: Bool
     ) throws(IopmemError) {
         let number = FunctionNumber(device.address)
+        let watch = RevocationWatch(
+            device.bars.compactMap(\.region), root: host.root, telling: listener)
         let count = try retryingWhileProbed(
             { () throws(IopmemError) in try self.namespaces(of: device) },
             "cannot unbind \(device.address)"
         ) { () throws(DriverRefusal) in
-            try control.retire(number, revoke: revoke)
+            try control.retire(number, revoke: revoke, watch: watch.look)
         }
         listener.step("\(count) namespaces destroyed, their data left as it was")
     }

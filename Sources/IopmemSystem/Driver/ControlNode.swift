@@ -54,18 +54,27 @@ public struct ControlNode: ~Copyable {
 
     /// Destroys every namespace of a device, or none if one is held; until the
     /// node is closed none can be made there. Returns how many went.
+    ///
+    /// - Parameter watch: called some times a second while they are taken away from their users.
     public borrowing func retire(
-        _ function: FunctionNumber, revoke: Bool
+        _ function: FunctionNumber, revoke: Bool, watch: () -> Void
     ) throws(DriverRefusal) -> Int {
         var argument = iopmem_device_retire()
         argument.flags = revoke ? iopmem_device_retire_f_revoke : 0
         argument.domain = function.domain
         argument.bus = function.bus
         argument.devfn = function.devfn
-        let answer = try driverCall(node, iopmem_ioc_retire_device, argument) {
-            text(in: $0.reason)
+        let node = node.raw
+        let filled = argument
+        let call: @Sendable () -> Result<Int, DriverRefusal> = {
+            Result { () throws(DriverRefusal) in
+                let answer = try driverCall(node, iopmem_ioc_retire_device, filled) {
+                    text(in: $0.reason)
+                }
+                return Int(answer.destroyed)
+            }
         }
-        return Int(answer.destroyed)
+        return try (revoke ? Workers.run(call, watch: watch) : call()).get()
     }
 }
 

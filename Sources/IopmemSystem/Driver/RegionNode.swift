@@ -48,7 +48,8 @@ public struct RegionNode: ~Copyable {
 
     /// Unmakes a namespace: all of it, or nothing.
     ///
-    /// - Parameter watch: called some times a second while all of the memory is overwritten.
+    /// - Parameter watch: called some times a second while all of the memory is overwritten, or
+    ///   taken away from its users.
     public borrowing func destroy(
         _ request: NamespaceRemoval, watch: () -> Void
     ) throws(DriverRefusal) {
@@ -62,7 +63,7 @@ public struct RegionNode: ~Copyable {
         }
         argument.nr_wipes = UInt32(wipes.count)
         let node = node.raw
-        let results = wipes.withUnsafeBufferPointer { buffer in
+        let result = wipes.withUnsafeBufferPointer { buffer in
             argument.wipes = buffer.isEmpty ? 0 : UInt64(UInt(bitPattern: buffer.baseAddress))
             let filled = argument
             let call: @Sendable () -> Result<Void, DriverRefusal> = {
@@ -72,9 +73,9 @@ public struct RegionNode: ~Copyable {
                     }
                 }
             }
-            return request.zero ? Workers.run([call], watch: watch) : [call()]
+            return request.zero || request.revoke ? Workers.run(call, watch: watch) : call()
         }
-        for result in results { try result.get() }
+        try result.get()
     }
 }
 

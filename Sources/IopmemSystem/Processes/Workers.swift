@@ -25,6 +25,13 @@ public enum Workers {
         var value: Result? { result.withLock { $0 } }
     }
 
+    /// Runs one body, and `watch` as below.
+    static func run<Result: Sendable>(
+        _ body: @escaping @Sendable () -> Result, watch: () -> Void
+    ) -> Result {
+        run([body], watch: watch)[0]
+    }
+
     /// Runs all bodies at once and returns when all have ended, with what each came to, in their order.
     ///
     /// - Parameter watch: called in the meantime by the caller's own thread, some times a second.
