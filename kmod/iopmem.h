@@ -154,7 +154,7 @@ struct iopmem_region {
 	u64 available;
 	u64 extent;
 	atomic_t resets;
-	spinlock_t waits_lock;
+	spinlock_t waits_lock;	/* the next one */
 	char waits[IOPMEM_REASON_LEN];
 	bool dead;
 };
