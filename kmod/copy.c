@@ -41,7 +41,7 @@
 #define STREAM_LINE	64
 /* Preemption is off for as long as one piece takes. */
 #define STREAM_PIECE	SZ_4K
-#define LOAD_BLOCK	32
+#define LOAD_BLOCK	64
 
 /* A load that may fail; then label 9 follows, with what is left still counted. */
 #define LOAD(label, insn)	#label ": " insn "\n"
@@ -72,7 +72,7 @@ static size_t stream_lines(void **to, const void **bar, size_t lines)
 	return lines;
 }
 
-/* Copies blocks of 32 bytes by 64-bit loads. */
+/* Copies blocks of 64 bytes by 64-bit loads. */
 static size_t load_blocks(void **to, const void **bar, size_t blocks)
 {
 	u64 a, b, c, d;
@@ -85,12 +85,21 @@ static size_t load_blocks(void **to, const void **bar, size_t blocks)
 		     "movq %[b],  8(%[to])\n"
 		     "movq %[c], 16(%[to])\n"
 		     "movq %[d], 24(%[to])\n"
-		     "add $32, %[bar]\n"
-		     "add $32, %[to]\n"
+		     LOAD(5, "movq 32(%[bar]), %[a]")
+		     LOAD(6, "movq 40(%[bar]), %[b]")
+		     LOAD(7, "movq 48(%[bar]), %[c]")
+		     LOAD(8, "movq 56(%[bar]), %[d]")
+		     "movq %[a], 32(%[to])\n"
+		     "movq %[b], 40(%[to])\n"
+		     "movq %[c], 48(%[to])\n"
+		     "movq %[d], 56(%[to])\n"
+		     "add $64, %[bar]\n"
+		     "add $64, %[to]\n"
 		     "dec %[blocks]\n"
 		     "jnz 1b\n"
 		     "9:\n"
 		     MAY_FAIL(1) MAY_FAIL(2) MAY_FAIL(3) MAY_FAIL(4)
+		     MAY_FAIL(5) MAY_FAIL(6) MAY_FAIL(7) MAY_FAIL(8)
 		     : [to] "+r" (*to), [bar] "+r" (*bar), [blocks] "+r" (blocks),
 		       [a] "=&r" (a), [b] "=&r" (b), [c] "=&r" (c), [d] "=&r" (d)
 		     : : "memory", "cc");
