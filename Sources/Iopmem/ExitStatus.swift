@@ -14,6 +14,6 @@ public enum ExitStatus {
         (7, "Verification found wrong data, or a transfer that was not direct."),
         (8, "Some of several targets done, each reported."),
         (64, "Wrong usage."),
-        (130, "Interrupted by Ctrl-C, and undone (128 + the signal's number)."),
+        (130, "Interrupted by Ctrl-C (128 + the signal's number); what was begun is undone."),
     ]
 }

@@ -26,8 +26,8 @@ public struct Iopmemctl: ParsableCommand {
 
     /// Runs a command line, without the program's name, on this machine and
     /// returns the exit status; what went wrong has been said on stderr.
-    public static func run(_ arguments: [String]) -> Int32 {
-        run(arguments, on: LinuxHost(), console: Console.standard(format:))
+    public static func run(_ arguments: [String], on host: LinuxHost) -> Int32 {
+        run(arguments, on: host, console: Console.standard(format:))
     }
 
     /// The same on another machine, with another console for the form of output

@@ -201,6 +201,35 @@ struct CardFileTests {
         #expect(glob.verdict(on: other) == .other)
     }
 
+    @Test("of cards with the same serial number only the one in its place is meant")
+    func twins() {
+        let pattern = CardPattern(Self.card)
+        var other = Self.card
+        other.path = "0000:00:03.0/00.0"
+        #expect(pattern.verdict(on: Self.card, among: [Self.card, other]) == .match)
+        #expect(pattern.verdict(on: other, among: [Self.card, other]) == .other)
+        // Where it is not there, nobody can tell.
+        var third = other
+        third.path = "0000:00:04.0/00.0"
+        #expect(pattern.verdict(on: other, among: [other]) == .match)
+        for card in [other, third] {
+            guard case .impostor(let reasons) = pattern.verdict(on: card, among: [other, third])
+            else {
+                Issue.record("\(card.path) is taken for the card")
+                continue
+            }
+            #expect(reasons.first?.hasPrefix("2 cards have the serial number 00-11-22") == true)
+        }
+        // The functions of a card have one serial number.
+        third.path = "0000:00:03.0/00.1"
+        #expect(pattern.verdict(on: other, among: [other, third]) == .match)
+        #expect(pattern.verdict(on: third, among: [other, third]) == .other)
+        // A file about many says so.
+        var glob = pattern
+        (glob.path, glob.serial) = ("*", nil)
+        #expect(glob.verdict(on: other, among: [other, third]) == .match)
+    }
+
     // MARK: - Anything
 
     @Test("no text makes it fail, and what it believes can be written and read again")

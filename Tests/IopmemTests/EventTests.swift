@@ -49,6 +49,13 @@ struct EventTests {
         #expect(only.uuid != nil)
     }
 
+    @Test("one without a disk is added by itself", arguments: ["devdax", "p2pdma"])
+    func addedWithoutDisk(mode: String) throws {
+        let events = try heard(event("add", "iopmem0n1", ["IOPMEM_MODE": mode]))
+        #expect(events.map(\.kind) == [.added])
+        #expect(events.map(\.mode?.rawValue) == [mode])
+    }
+
     @Test("what has gone is known from the event alone")
     func removed() throws {
         let uuid = "6a6f0f4c-7d6f-4b43-9d5c-5b9b9f1d3a11"

@@ -325,6 +325,111 @@ struct PersistTests {
         #expect(host.acts.filter { $0.hasPrefix("make ") }.count == 1)
     }
 
+    @Test("a file system that could not be made is made the next time")
+    func failingFilesystem() throws {
+        try create("one")
+        _ = try operation.unbind(Self.address, dryRun: false)
+        try host.tree.write(try host.root.text(Self.path) + "\nmkfs = ext4\n", to: Self.path)
+        host.failing = ["make ext4 on /dev/iopmem0n1"]
+        let failed = try restore()
+        #expect(failed.failures.count == 1 && failed.restored.isEmpty)
+        #expect(try namespaces.isEmpty)
+        host.failing = []
+        #expect(try restore().restored.map(\.name) == ["one"])
+        #expect(host.acts.count { $0 == "make ext4 on /dev/iopmem0n1" } == 2)
+    }
+
+    @Test("what a file describes and does not stand keeps its place, its number and its name")
+    func absent() throws {
+        let first = try #require(try create("one"))
+        _ = try operation.unbind(Self.address, dryRun: false)
+        let refused = try error { try create("one") }
+        #expect(refused.message.contains("the name one is taken by namespace one"))
+        let second = try #require(try create("two"))
+        #expect(second.id == 2 && second.offset == first.offset + first.size)
+        try create("three", persist: false)
+        #expect(try restore().failures.isEmpty)
+        #expect(try namespaces.map(\.name).sorted() == ["one", "three", "two"])
+        #expect(try ConfigReview(root: host.root).isRight)
+        let full = try error {
+            _ = try operation.create(CreateRequest(device: Self.address, size: .bytes(1 << 40)))
+        }
+        #expect(full.message.contains("do not fit"))
+    }
+
+    @Test("nothing is written that would not be believed")
+    func unbelievable() throws {
+        try host.bindToIopmem(LabelledHost.card)
+        try create("one")
+        let text = try host.root.text(Self.path)
+        let wrong = text.replacing("bar = 2\n", with: "")
+            .replacing("id = 1af4:1110", with: "id = 1af4:1110\nbar = 0")
+        try host.tree.write(wrong + "\n", to: Self.path)
+        let refused = try error { try create("two") }
+        #expect(refused.message.contains("cannot write \(Self.path): it would say"), "\(refused)")
+        #expect(try namespaces.map(\.name) == ["one"])
+        #expect(try host.root.text(Self.path) == wrong)
+    }
+
+    @Test("what is gone is not in the file, though it could not be wiped")
+    func goneButNotWiped() throws {
+        try create("one")
+        try create("two")
+        host.failsToWipe = true
+        let refused = try error { try destroy("one") }
+        #expect(refused.message.contains("it is gone, but"))
+        #expect(try file?.namespaces.map(\.name) == ["two"])
+    }
+
+    @Test("to be bound as its file says, a card is not given to its ordinary driver")
+    func boundAnew() throws {
+        try host.bind("\(Self.address)", to: "vendor")
+        _ = try operation.bind(
+            BindRequest(
+                address: Self.address, media: "persistent", force: true, persist: true))
+        _ = try operation.unbind(Self.address, dryRun: false)
+        #expect(try DeviceList(root: host.root).device(at: Self.address).driver == "vendor")
+        // What udev's rule and the loading of the driver do.
+        try host.write("\(Self.address)", to: "/sys/bus/pci/drivers/vendor/unbind")
+        try host.bindToIopmem(LabelledHost.card)
+        let acts = host.acts.count
+        #expect(try restore().failures.isEmpty)
+        #expect(try Inventory(root: host.root).regions.map(\.media) == ["persistent"])
+        #expect(
+            !host.acts.dropFirst(acts).contains {
+                $0.contains("driver_override") && $0.contains("nothing")
+            })
+    }
+
+    @Test("what a function is bound with is not changed in silence")
+    func otherMedia() throws {
+        _ = try operation.bind(BindRequest(address: Self.address))
+        _ = try operation.bind(BindRequest(address: Self.address, media: "volatile"))
+        let refused = try error {
+            _ = try operation.bind(BindRequest(address: Self.address, media: "persistent"))
+        }
+        #expect(refused.message.contains("is bound with media volatile"))
+        #expect(refused.remedy?.contains("--media persistent;") == true)
+    }
+
+    @Test("two files about one card, and one that nobody can read, are found")
+    func review() throws {
+        try create("one")
+        let text = try host.root.text(Self.path) + "\n"
+        try host.tree.write(text, to: "/etc/iopmem/backup.conf")
+        try host.tree.makeDirectory("/etc/iopmem/folder.conf")
+        let review = try ConfigReview(root: host.root)
+        #expect(!review.isRight)
+        let complaints = review.files.flatMap(\.complaints)
+        #expect(complaints.contains { $0.contains("means 0000:00:10.0, too") })
+        #expect(complaints.contains { $0.contains("describes the namespace") })
+        #expect(complaints.contains { $0.hasPrefix("/etc/iopmem/folder.conf:1:1: cannot read") })
+        // The other files count nevertheless.
+        try host.tree.remove("/etc/iopmem/backup.conf")
+        #expect(try restore().standing.map(\.name) == ["one"])
+        try destroy("one")
+    }
+
     @Test("labels win over a file's namespaces")
     func labels() throws {
         let machine = try LabelledHost()

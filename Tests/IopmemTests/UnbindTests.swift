@@ -100,8 +100,14 @@ struct UnbindTests {
     func dryRun() throws {
         let host = try SimulatedHost(.mounted)
         let listener = RecordingListener()
+        // One is mounted.
+        let refused = #expect(throws: IopmemError.self) {
+            try operation(host).unbind(try address("0000:03:00.0"), dryRun: true)
+        }
+        #expect(refused?.exitStatus == 4)
+        #expect(refused?.remedy == "umount /tmp/my mount")
         _ = try Operation(on: host, telling: listener)
-            .unbind(try address("0000:03:00.0"), dryRun: true)
+            .unbind(try address("0000:03:00.0"), revoke: true, dryRun: true)
         #expect(host.acts.isEmpty)
         #expect(listener.notes.count == 3)
     }

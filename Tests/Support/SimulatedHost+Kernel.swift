@@ -366,6 +366,7 @@ final class SimulatedRegion: RegionControl {
                 }
             }
             try host.removeNamespace("\(name)n\(request.id)")
+            if host.failsToWipe { throw DriverRefusal(.ioError, reason: "it is gone, but") }
         } catch {
             throw error as? DriverRefusal ?? DriverRefusal(.ioError)
         }

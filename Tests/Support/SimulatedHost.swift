@@ -17,6 +17,8 @@ public final class SimulatedHost: Host {
     public internal(set) var acts: [String] = []
     /// The number of the act, from 0, that fails.
     public var failingAct: Int?
+    /// Acts that fail whenever they are tried.
+    public var failing: Set<String> = []
     /// The number of the act after which SIGINT is pending.
     public var signalAfterAct: Int?
     /// Whether the operations run as root.
@@ -67,6 +69,8 @@ public final class SimulatedHost: Host {
     public let records = Records()
     /// What was asked of the driver.
     public internal(set) var removals: [NamespaceRemoval] = []
+    /// Whether the card fails when the driver wipes a namespace that is gone already.
+    public var failsToWipe = false
     /// For whom revocations wait, in the driver's words.
     public var pins = ""
     /// Whether each retirement of a device was to take held namespaces away.
@@ -92,7 +96,7 @@ public final class SimulatedHost: Host {
     /// Records an act, and says whether it is the one that fails.
     func shallFail(_ act: String) -> Bool {
         acts.append(act)
-        return acts.count - 1 == failingAct
+        return acts.count - 1 == failingAct || failing.contains(act)
     }
 
     /// See Host.

@@ -23,11 +23,22 @@ public struct CardFolder: Sendable {
 
     /// By name.
     public private(set) var entries: [Entry] = []
+    private let root: SystemRoot
 
     /// Reads them all; no folder is an empty one.
     public init(root: SystemRoot) throws(IopmemError) {
+        self.root = root
         for path in try Self.files(in: Self.path, root: root) {
-            entries.append(try Self.entry(path, root: root))
+            do throws(IopmemError) {
+                entries.append(try Self.entry(path, root: root))
+            } catch {
+                // One that cannot be read must not keep the others from being believed.
+                let objection = ConfigObjection(ConfigPlace(line: 1, column: 1), error.message)
+                entries.append(
+                    Entry(
+                        path: path,
+                        reading: CardFile.Reading(file: nil, objections: [objection])))
+            }
         }
     }
 
@@ -77,11 +88,18 @@ public struct CardFolder: Sendable {
     {
         var matches: [Entry] = []
         var impostors: [(Entry, [String])] = []
+        var others: [CardIdentity]?
         for entry in entries {
-            switch entry.reading.file?.card.verdict(on: card) {
+            guard let pattern = entry.reading.file?.card else { continue }
+            var verdict = pattern.verdict(on: card)
+            if verdict == .match, !pattern.isCertain(of: card) {
+                if others == nil { others = try cards() }
+                verdict = pattern.verdict(on: card, among: others ?? [])
+            }
+            switch verdict {
             case .match: matches.append(entry)
             case .impostor(let differences): impostors.append((entry, differences))
-            case .other, nil: break
+            case .other: break
             }
         }
         guard matches.count < 2 else {
@@ -97,5 +115,10 @@ public struct CardFolder: Sendable {
             because: differences.joined(separator: ", "),
             remedy: "if it is to take that one's place, change its id, subsystem and serial in the"
                 + " file; if not, remove the file or give the card another slot")
+    }
+
+    /// All functions of the machine.
+    private func cards() throws(IopmemError) -> [CardIdentity] {
+        try DeviceList(root: root).devices.map { CardIdentity($0, root: root) }
     }
 }

@@ -126,9 +126,37 @@ public struct CardPattern: Sendable, Equatable {
     /// file that names none, is known by its place and its ids.
     public func verdict(on card: CardIdentity) -> Verdict {
         let differences = differences(from: card)
-        let isInPlace = path.map { fnmatch($0, card.path, 0) == 0 } ?? true
-        if differences.isEmpty { return isInPlace || serial != nil ? .match : .other }
-        return isInPlace && !isGlob ? .impostor(differences) : .other
+        let isInPlace = isInPlace(card)
+        guard differences.isEmpty else {
+            return isInPlace && !isGlob ? .impostor(differences) : .other
+        }
+        // All functions of a card have the same serial number (PCIe Base Specification, "Device Serial
+        // Number Extended Capability"), and keep their numbers wherever it is.
+        let isSameFunction = isGlob || path?.last == card.path.last
+        return isInPlace || serial != nil && isSameFunction ? .match : .other
+    }
+
+    /// Whether nothing but this place can be meant, or the file means many cards on purpose.
+    func isCertain(of card: CardIdentity) -> Bool {
+        serial == nil || !isGlob && isInPlace(card)
+    }
+
+    /// The same among all functions of the machine: makers give one serial number to many cards, and
+    /// of those only the one in its place is meant.
+    public func verdict(on card: CardIdentity, among all: [CardIdentity]) -> Verdict {
+        let alone = verdict(on: card)
+        guard alone == .match, !isCertain(of: card) else { return alone }
+        let twins = all.filter { $0.path != card.path && verdict(on: $0) == .match }
+        guard !twins.isEmpty else { return .match }
+        guard !twins.contains(where: isCertain) else { return .other }
+        return .impostor([
+            "\(twins.count + 1) cards have the serial number \(serial ?? ""), and none is in the"
+                + " place that the file names"
+        ])
+    }
+
+    private func isInPlace(_ card: CardIdentity) -> Bool {
+        path.map { fnmatch($0, card.path, 0) == 0 } ?? true
     }
 
     private func differences(from card: CardIdentity) -> [String] {

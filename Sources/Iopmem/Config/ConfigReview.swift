@@ -27,6 +27,12 @@ public struct ConfigReview: Sendable, Equatable {
         /// What says how a namespace is exported, and not what a card holds.
         var isShare: Bool = false
 
+        /// Of the whole file.
+        fileprivate mutating func object(_ reason: String) {
+            objections.append(ConfigObjection(ConfigPlace(line: 1, column: 1), reason))
+            namespaces = nil
+        }
+
         /// As sentences, with the file's name in front.
         public var complaints: [String] {
             objections.map { $0.sentence(in: path) } + impostors.map { "\(path): \($0)" }
@@ -51,14 +57,40 @@ public struct ConfigReview: Sendable, Equatable {
         let cards = try DeviceList(root: root).devices.map {
             ($0.address, CardIdentity($0, root: root))
         }
+        var uuids: [NamespaceUUID: String] = [:]
         for path in paths {
-            let text = try CardFolder.text(path, root: root)
+            let text: ConfigText
+            do throws(IopmemError) {
+                text = try CardFolder.text(path, root: root)
+            } catch {
+                guard names.isEmpty else { throw error }
+                files.append(Self.unreadable(path, error))
+                continue
+            }
             if Self.isShare(path, text) {
                 files.append(try Self.share(path, text, root: root))
             } else {
-                files.append(Self.card(path, text, among: cards))
+                var file = Self.card(path, text, among: cards)
+                for namespace in CardFile.read(text).file?.namespaces ?? [] {
+                    if let other = uuids.updateValue(path, forKey: namespace.uuid), other != path {
+                        file.object("\(other) describes the namespace \(namespace.uuid), too")
+                    }
+                }
+                for device in file.devices {
+                    for other in files where other.devices.contains(device) && !other.isShare {
+                        file.object(
+                            "\(other.path) means \(device), too, so that neither is believed")
+                    }
+                }
+                files.append(file)
             }
         }
+    }
+
+    private static func unreadable(_ path: String, _ error: IopmemError) -> File {
+        var file = File(path: path, objections: [], namespaces: nil, devices: [], impostors: [])
+        file.object(error.message)
+        return file
     }
 
     /// A draft may be anywhere.
@@ -74,7 +106,7 @@ public struct ConfigReview: Sendable, Equatable {
             path: path, objections: reading.objections,
             namespaces: reading.file?.namespaces.count, devices: [], impostors: [])
         for (address, card) in cards {
-            switch reading.file?.card.verdict(on: card) {
+            switch reading.file?.card.verdict(on: card, among: cards.map(\.1)) {
             case .match: file.devices.append(address)
             case .impostor(let differences):
                 file.impostors.append(

@@ -84,6 +84,9 @@ public struct ConfigText: Sendable, Equatable {
 
     /// The same of bytes, which should be UTF-8.
     public init(bytes: [UInt8]) {
+        // Some editors begin a file with a mark that nobody sees.
+        let mark: [UInt8] = [0xef, 0xbb, 0xbf]
+        let bytes = bytes.starts(with: mark) ? Array(bytes.dropFirst(mark.count)) : bytes
         guard let text = String(validating: bytes, as: UTF8.self) else {
             self.init("")
             let end = Self.validPrefix(of: bytes).split(

@@ -16,10 +16,10 @@ extension Operation {
     /// Writes down how a function is bound. The last step of a bind: what is in
     /// the file has worked.
     func writeDown(_ request: BindRequest, _ device: Device) throws(IopmemError) {
-        if device.isBound { try requireSameMedia(request, device) }
+        let standing = try Inventory(root: host.root).regions(of: device.address).first?.media
         let policy = CardFile(
             card: CardPattern(CardIdentity(device, root: host.root)), bar: request.bar,
-            media: request.media, resizeBar: request.resize,
+            media: request.media ?? standing ?? request.wantedMedia, resizeBar: request.resize,
             allowsSideEffects: try needsSideEffects(request, device))
         let lock = request.dryRun ? nil : try lockFiles()
         defer { withExtendedLifetime(lock) {} }
@@ -37,7 +37,9 @@ extension Operation {
                     .map { ConfigText(text.setting(key, to: value, in: $0)) }
             }
         }
-        if draft.file.media != policy.media { set("media", to: policy.media) }
+        if request.media != nil || standing != nil, draft.file.media != policy.media {
+            set("media", to: policy.media)
+        }
         if let size = policy.resizeBar, size != draft.file.resizeBar {
             set("resize_bar", to: ByteSize.exact(size))
         }
@@ -51,7 +53,7 @@ extension Operation {
         }
         guard !isSame else { return }
         try requirePrivilege(for: "write \(draft.path)")
-        try replace(draft.path, with: text.map { $0.text } ?? draft.file.text)
+        try write(text.map { $0.text } ?? draft.file.text, to: draft.path)
         listener.note("\(draft.path) has it: \(device.address) is bound at each boot")
         tellInitramfs(about: device.address)
     }
@@ -66,23 +68,24 @@ extension Operation {
         return request.allowsSideEffects && bars.contains { $0.problem == .notPrefetchable }
     }
 
-    private func requireSameMedia(_ request: BindRequest, _ device: Device) throws(IopmemError) {
+    /// What a function is bound with is not changed under its namespaces.
+    func requireSameMedia(_ request: BindRequest, _ device: Device) throws(IopmemError) {
         let regions = try Inventory(root: host.root).regions(of: device.address)
-        guard let other = regions.first(where: { $0.media != request.media }) else { return }
+        guard let media = request.media, let other = regions.first(where: { $0.media != media })
+        else { return }
         throw IopmemError(
             .failed, "\(device.address) is bound with media \(other.media)",
             remedy: "bind it anew: iopmemctl unbind \(device.address); iopmemctl bind"
-                + " \(device.address) --media \(request.media) --persist; or say --media"
-                + " \(other.media)")
+                + " \(device.address) --media \(media)\(request.persist ? " --persist" : ""); or say"
+                + " --media \(other.media)")
     }
 
-    /// Writes down a namespace that stands, with its card if that is not known.
+    /// Writes down a namespace that stands, with its card if that is not known; the caller has
+    /// ``lockFiles()``.
     func writeDown(
         _ namespace: Namespace, of region: Region, _ rollback: inout Rollback
     ) throws(IopmemError) {
         let device = try DeviceList(root: host.root).device(at: namespace.device)
-        let lock = try lockFiles()
-        defer { withExtendedLifetime(lock) {} }
         let draft = try draft(
             for: device,
             otherwise: CardFile(
@@ -95,7 +98,7 @@ extension Operation {
         }
         listener.step("write \(namespace.dev) to \(draft.path)")
         let text = draft.text ?? ConfigText(draft.file.text)
-        try replace(draft.path, with: text.appending(ConfiguredNamespace(namespace).text))
+        try write(text.appending(ConfiguredNamespace(namespace).text), to: draft.path)
         if draft.text == nil { tellInitramfs(about: device.address) }
     }
 
@@ -119,20 +122,18 @@ extension Operation {
     }
 
     /// Takes a namespace out of the file that has it, unmakes the namespace by
-    /// `body`, and puts it back into the file if that fails. For the order see
-    /// `withoutLabel`.
+    /// `body`, and puts it back into the file if it stands nevertheless. For the order see
+    /// `withoutLabel`. The caller has ``lockFiles()``.
     func withoutFile(
         of namespace: Namespace, _ body: () throws(IopmemError) -> Void
     ) throws(IopmemError) {
-        guard host.root.exists(CardFolder.path) else { return try body() }
-        let lock = try lockFiles()
-        defer { withExtendedLifetime(lock) {} }
         guard let (path, text, section) = try section(about: namespace) else { return try body() }
         listener.step("take \(namespace.dev) out of \(path)")
         do throws(IopmemError) {
-            try replace(path, with: text.removing(section))
+            try host.replaceFile(path, with: text.removing(section))
             try body()
         } catch {
+            guard stands(namespace) else { throw error }
             do throws(IopmemError) {
                 listener.step("undo: put \(namespace.dev) back into \(path)")
                 try putBack(text.text, path)
@@ -150,7 +151,7 @@ extension Operation {
         about namespace: Namespace
     ) throws(IopmemError) -> (String, ConfigText, ConfigText.Section)? {
         for entry in try CardFolder(root: host.root).entries {
-            let text = try CardFolder.text(entry.path, root: host.root)
+            guard let text = try? CardFolder.text(entry.path, root: host.root) else { continue }
             let section = text.sections.first { section in
                 section.name == "namespace"
                     && section.settings.contains {
@@ -205,14 +206,27 @@ extension Operation {
         return CardDraft(path: path, text: nil, file: file)
     }
 
+    /// Whether a namespace is still there, whatever its destruction said.
+    func stands(_ namespace: Namespace) -> Bool {
+        guard let inventory = try? Inventory(root: host.root) else { return true }
+        return inventory.namespaces.contains { $0.uuid == namespace.uuid }
+    }
+
     /// From reading a file to having written it, since the region's lock is not enough for a card
-    /// with several. Not to be taken twice by one run of the tool.
-    private func lockFiles() throws(IopmemError) -> (any MachineLock)? {
+    /// with several. Before a region's lock, and not to be taken twice by one run of the tool.
+    func lockFiles() throws(IopmemError) -> (any MachineLock)? {
         guard host.isPrivileged else { return nil }
         return try host.lockMachine(until: Deadline(in: patience))
     }
 
-    private func replace(_ path: String, with text: String) throws(IopmemError) {
+    /// Nothing is written that would not be believed when it is read.
+    private func write(_ text: String, to path: String) throws(IopmemError) {
+        if let objection = CardFile.read(ConfigText(text)).objections.first {
+            throw IopmemError(
+                .failed, "cannot write \(path)",
+                because: "it would say \(objection.sentence(in: path))",
+                remedy: "change what is in the file, or what is asked for")
+        }
         try host.replaceFile(path, with: text)
     }
 

@@ -85,6 +85,9 @@ extension MachineEvent {
         case (DriverFacts.name, "add", false): .bound
         case (DriverFacts.name, "remove", false): .unbound
         case ("block", "add", true): .added
+        // Those that have no disk.
+        case (DriverFacts.name, "add", true):
+            ["devdax", "p2pdma"].contains(event.properties["IOPMEM_MODE"]) ? .added : nil
         case (DriverFacts.name, "remove", true): .removed
         case (DriverFacts.name, "change", true):
             switch event.properties["IOPMEM_EVENT"] {

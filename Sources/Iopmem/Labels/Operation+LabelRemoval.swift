@@ -26,6 +26,7 @@ extension Operation {
                 })
             try body()
         } catch {
+            guard stands(namespace) else { throw error }
             throw putBack(entry.label, in: opened, after: error)
         }
     }

@@ -18,7 +18,8 @@ extension Inventory {
     public func findNamespace(named name: String, root: SystemRoot) -> Namespace? {
         if name.contains("/") {
             let path = root.realPath(name) ?? name
-            return namespaces.first { $0.path == path }
+            // That of a p2pdma namespace leads through links itself.
+            return namespaces.first { $0.path == path || $0.path == name }
         }
         if let found = namespaces.first(where: { $0.dev == name }) { return found }
         if let found = namespaces.first(where: { !$0.name.isEmpty && $0.name == name }) {

@@ -8,7 +8,7 @@ struct Extent {
     /// would do where the wanted one does not.
     ///
     /// - Parameter kept: What else is not free: the places of namespaces that
-    ///   labels describe and that do not stand.
+    ///   labels, or a file in /etc/iopmem, describe and that do not stand.
     init(
         of request: CreateRequest, in region: Region, keeping kept: [Range<UInt64>] = [],
         host: any Host
@@ -25,7 +25,7 @@ struct Extent {
         case .bytes(let bytes):
             try Self.checkAlignment(bytes, region)
             guard let found = free.firstFit(bytes) else {
-                let labelled = kept.isEmpty ? "" : " beside what its labels describe"
+                let labelled = kept.isEmpty ? "" : " beside what is described and not restored"
                 throw IopmemError(
                     .failed, "\(ByteSize.exact(bytes)) do not fit in \(region.dev)",
                     because: "its largest free extent has \(ByteSize.exact(UInt64(largest.count)))"
@@ -44,7 +44,7 @@ struct Extent {
         }
         return IopmemError(
             .failed, "no space is left in \(region.dev)",
-            because: "its labels describe \(kept.count) namespaces that are not restored",
+            because: "\(kept.count) namespaces are described that are not restored",
             remedy: "bring them back: iopmemctl restore \(region.device); then destroy what is"
                 + " not needed")
     }

@@ -8,8 +8,8 @@ public struct BindRequest: Sendable, Equatable {
     public var address: PCIAddress
     /// Only this BAR; nil for every eligible one.
     public var bar: Int?
-    /// `volatile` or `persistent`.
-    public var media: String
+    /// `volatile` or `persistent`; nil for what it is, or `volatile`.
+    public var media: String?
     /// Give the BAR this size in bytes first (resizable BAR); nil to leave it.
     public var resize: UInt64?
     /// Accept BARs that are not prefetchable, and take the function from a
@@ -24,7 +24,7 @@ public struct BindRequest: Sendable, Equatable {
 
     /// That request.
     public init(
-        address: PCIAddress, bar: Int? = nil, media: String = "volatile", resize: UInt64? = nil,
+        address: PCIAddress, bar: Int? = nil, media: String? = nil, resize: UInt64? = nil,
         force: Bool = false, allowsSideEffects: Bool = false, persist: Bool = false,
         dryRun: Bool = false
     ) {
@@ -37,6 +37,11 @@ public struct BindRequest: Sendable, Equatable {
         self.persist = persist
         self.dryRun = dryRun
     }
+}
+
+extension BindRequest {
+    /// What it is bound with.
+    var wantedMedia: String { media ?? "volatile" }
 }
 
 extension Operation {
@@ -56,6 +61,7 @@ extension Operation {
         if device.isBound {
             try requireRegion(request.bar, of: device)
             try requireSize(request, of: device)
+            try requireSameMedia(request, device)
             listener.note("\(device.address) is bound to iopmem already")
             if request.persist { try writeDown(request, device) }
             return device
@@ -76,7 +82,7 @@ extension Operation {
             if request.persist { try writeDown(request, device) }
             return bound
         }
-        record("bound \(bound.address), media \(request.media)", bound.address)
+        record("bound \(bound.address), media \(request.wantedMedia)", bound.address)
         return bound
     }
 
@@ -165,8 +171,8 @@ extension Operation {
         _ device: Device, _ request: BindRequest, _ control: any DriverControl,
         _ rollback: inout Rollback
     ) throws(IopmemError) -> Device {
-        guard let media = DriverNumber.media(request.media) else {
-            throw IopmemError(.invalid, "unknown kind of media: \(request.media)")
+        guard let media = DriverNumber.media(request.wantedMedia) else {
+            throw IopmemError(.invalid, "unknown kind of media: \(request.wantedMedia)")
         }
         try checkpoint()
         // Loading the driver has made the kernel bind what was reserved for it, as it likes.

@@ -18,7 +18,10 @@ extension Operation {
 
     private func attemptCreate(_ request: CreateRequest) throws(IopmemError) -> Namespace? {
         let device = try DeviceList(root: host.root).device(at: request.device)
-        try checkName(request.name)
+        // Before a region's lock, as restore takes them.
+        let lock = request.persist && !request.dryRun ? try lockFiles() : nil
+        defer { withExtendedLifetime(lock) {} }
+        try checkName(request.name, on: device)
         try checkMap(of: request)
         if !device.isBound { try checkBindable(device, bindRequest(for: request)) }
         if request.dryRun {
@@ -105,8 +108,14 @@ extension Operation {
                 + modes.map { "--mode \($0.rawValue)" }.joined(separator: ", "))
     }
 
-    private func checkName(_ name: String) throws(IopmemError) {
+    private func checkName(_ name: String, on device: Device) throws(IopmemError) {
         guard !name.isEmpty else { return }
+        if let described = try described(device)?.absent.first(where: { $0.name == name }) {
+            throw IopmemError(
+                .failed, "the name \(name) is taken by \(described.phrase), which is not restored",
+                remedy: "choose another name, or bring that namespace back: iopmemctl restore"
+                    + " \(device.address)")
+        }
         let taken = try Inventory(root: host.root).namespaces.first { $0.name == name }
         if let taken {
             throw IopmemError(
@@ -229,7 +238,10 @@ extension Operation {
         _ area: LabelArea?, _ version: DriverVersion
     ) throws(IopmemError) -> NamespacePlace {
         let region = opened.region
-        let kept = area.map { opened.missing($0).compactMap(\.label.range) } ?? []
+        let device = try DeviceList(root: host.root).device(at: region.device)
+        let described = area == nil ? try described(device)?.absent(in: region) ?? [] : []
+        let kept =
+            area.map { opened.missing($0).compactMap(\.label.range) } ?? described.map(\.range)
         var attempts = 5
         while true {
             try checkpoint()
@@ -237,13 +249,15 @@ extension Operation {
             try checkMemory(of: request, UInt64(range.count))
             try checkSignatures(request, range, region, opened.control)
             listener.step("create \(ByteSize.exact(UInt64(range.count))) at \(range.lowerBound)")
+            let number = try number(in: region, beside: described)
             let refusal: DriverRefusal
             do throws(DriverRefusal) {
                 return try opened.control.create(
                     NamespaceRequest(
                         mode: DriverNumber.mode(request.mode.rawValue) ?? 0,
                         map: DriverNumber.map(request.map?.rawValue) ?? 0,
-                        offset: range.lowerBound, length: UInt64(range.count), uuid: uuid.bytes,
+                        offset: range.lowerBound, length: UInt64(range.count),
+                        id: number, uuid: uuid.bytes,
                         name: request.name, publish: request.publish))
             } catch {
                 refusal = error
@@ -256,8 +270,19 @@ extension Operation {
                     "cannot create a namespace in \(region.dev) (\(region.device) BAR"
                         + " \(region.bar))")
             }
-            try checkName(request.name)
+            try checkName(request.name, on: device)
         }
+    }
+
+    /// The lowest number that nobody has and nobody gets back; nil to leave it to the driver.
+    private func number(
+        in region: Region, beside described: [ConfiguredNamespace]
+    ) throws(IopmemError) -> UInt32? {
+        guard !described.isEmpty else { return nil }
+        let taken = Set(
+            try Inventory(root: host.root).namespaces(in: region).map(\.id)
+                + described.compactMap(\.number))
+        return (1...UInt32(taken.count + 1)).first { !taken.contains($0) }
     }
 
     private func leavePeerMemory(_ dev: String, _ region: Region) throws(IopmemError) {
@@ -267,7 +292,7 @@ extension Operation {
             remedy: "iopmemctl unbind \(region.device)")
     }
 
-    private func takeBack(
+    func takeBack(
         _ removal: NamespaceRemoval, _ dev: String, _ region: Region
     ) throws(IopmemError) {
         let control: any RegionControl
@@ -355,14 +380,18 @@ extension Operation {
         let region = try chooseRegion(for: request)
         try checkMode(of: request, in: region)
         guard host.isPrivileged else {
-            try tellPlace(request, try Extent(of: request, in: region, host: host), region)
+            let kept = try described(device)?.absent(in: region).map(\.range) ?? []
+            try tellPlace(
+                request, try Extent(of: request, in: region, keeping: kept, host: host), region)
             return
         }
         var opened = try open(region)
         defer { opened.close() }
         let area = try labels(for: request, &opened)
         if area != nil { opened.region.labelSize = UInt64(LabelFormat.areaSize) }
-        let kept = area.map { opened.missing($0).compactMap(\.label.range) } ?? []
+        let described = area == nil ? try described(device)?.absent(in: region) ?? [] : []
+        let kept =
+            area.map { opened.missing($0).compactMap(\.label.range) } ?? described.map(\.range)
         let extent = try Extent(of: request, in: opened.region, keeping: kept, host: host)
         try tellPlace(request, extent, region)
         if area != nil {

@@ -67,8 +67,9 @@ extension Operation {
         let cost = filled.losers.map { ", although it was \($0)" }.joined()
         record("destroyed \(namespace.dev)" + plan(data, request) + cost, filled)
         listener.note("destroyed \(namespace.dev)")
-        // The next one may be asked about, and Ctrl-C is an answer.
-        host.releaseSignals()
+        // The next one may be asked about, and Ctrl-C is an answer. One that has come already ends what
+        // would follow, and must not hide what was done.
+        if host.pendingSignal() == nil { host.releaseSignals() }
     }
 
     private func refuseHeld(_ namespace: Namespace, revoke: Bool) throws(IopmemError) {
@@ -132,6 +133,9 @@ extension Operation {
             id: namespace.id, uuid: namespace.uuid.bytes, zero: request.zero,
             revoke: request.revoke, wipes: Array(wipes.prefix(DriverNumber.maxWipes)))
         let root = host.root
+        // Before the region's lock, as restore takes them.
+        let lock = root.exists(CardFolder.path) ? try lockFiles() : nil
+        defer { withExtendedLifetime(lock) {} }
         let opened = try openLocked(region)
         defer { opened.close() }
         let progress = listener.follow("overwrite \(namespace.dev)", bytes: namespace.size)

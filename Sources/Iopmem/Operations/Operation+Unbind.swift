@@ -30,13 +30,7 @@ extension Operation {
             return device
         }
         if dryRun {
-            for namespace in try namespaces(of: device) {
-                let losers = BlockUsage(host: host).fill(namespace).losers
-                listener.note(
-                    "would destroy \(namespace.dev), leaving its data"
-                        + losers.map { ", although it is \($0)" }.joined())
-            }
-            listener.note("would unbind \(address) from iopmem")
+            try tellPlan(unbinding: device, revoke: revoke)
             return device
         }
         try requirePrivilege(for: "unbind \(address)")
@@ -61,6 +55,26 @@ extension Operation {
         record("unbound \(address)", address)
         try tellFile(about: device)
         return try DeviceList(root: host.root).device(at: address)
+    }
+
+    private func tellPlan(unbinding device: Device, revoke: Bool) throws(IopmemError) {
+        let usage = BlockUsage(host: host)
+        let filled = try namespaces(of: device).map(usage.fill)
+        let held = filled.flatMap { namespace in
+            namespace.holders.filter { !$0.isProbe }.map { (namespace, $0) }
+        }
+        guard held.isEmpty || revoke else {
+            throw IopmemError(
+                .busy, "cannot unbind \(device.address)",
+                because: held.map { "\($0.0.dev) is \($0.1.sentence)" }.joined(separator: "; "),
+                remedy: held.compactMap(\.1.remedy).first ?? "end that use, then try again")
+        }
+        for namespace in filled {
+            listener.note(
+                "would destroy \(namespace.dev), leaving its data"
+                    + namespace.losers.map { ", although it is \($0)" }.joined())
+        }
+        listener.note("would unbind \(device.address) from iopmem")
     }
 
     func namespaces(of device: Device) throws(IopmemError) -> [Namespace] {

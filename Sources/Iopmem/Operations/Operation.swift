@@ -32,7 +32,7 @@ public struct Operation {
     }
 
     /// Where Ctrl-C is obeyed: between steps, with everything undone.
-    func checkpoint() throws(IopmemError) {
+    public func checkpoint() throws(IopmemError) {
         guard let signal = host.pendingSignal() else { return }
         throw IopmemError(.interrupted, "interrupted; nothing was changed", signal: signal)
     }

@@ -35,6 +35,45 @@ struct ConfiguredCard {
     }
 }
 
+/// What a file says of a card on which not all of it stands.
+struct DescribedCard {
+    let card: ConfiguredCard
+    /// Those of the card, once it is bound.
+    let regions: [Region]
+    /// UUIDs of all namespaces of the machine.
+    let standing: Set<NamespaceUUID>
+
+    /// Namespaces that do not stand: what is theirs is not free.
+    var absent: [ConfiguredNamespace] {
+        regions.isEmpty ? card.file.namespaces : regions.flatMap(absent)
+    }
+
+    /// Those of one region; none where it has labels, which win.
+    func absent(in region: Region) -> [ConfiguredNamespace] {
+        guard region.labelSize == 0 else { return [] }
+        return card.namespaces(in: region, isOnly: regions.count == 1)
+            .filter { !standing.contains($0.uuid) }
+    }
+}
+
+extension Operation {
+    /// What a file says of a card; nil where no file that is believed does.
+    func described(_ device: Device) throws(IopmemError) -> DescribedCard? {
+        let card = CardIdentity(device, root: host.root)
+        // Another card in its place, two files: nothing that a new namespace has to do with, unless it
+        // is to be written down, which is refused then.
+        guard let folder = try? CardFolder(root: host.root),
+            let entry = try? folder.entry(for: card, at: device.address),
+            let file = entry.reading.file
+        else { return nil }
+        let inventory = try Inventory(root: host.root)
+        return DescribedCard(
+            card: ConfiguredCard(path: entry.path, file: file),
+            regions: inventory.regions(of: device.address),
+            standing: Set(inventory.namespaces.map(\.uuid)))
+    }
+}
+
 /// A namespace that shall be there again.
 struct LostNamespace {
     /// What it was.

@@ -199,7 +199,7 @@ extension Operation {
         let inventory = try Inventory(root: host.root)
         let regions = inventory.regions(of: device.address)
         let isOtherwise = regions.contains {
-            $0.media != binding.media || $0.bar != binding.bar ?? $0.bar
+            $0.media != binding.wantedMedia || $0.bar != binding.bar ?? $0.bar
         }
         let isOtherSize = try barToResize(binding, of: device) != nil
         guard isOtherwise || isOtherSize else { return }
@@ -211,9 +211,26 @@ extension Operation {
         guard !request.dryRun else {
             return listener.note("would bind \(device.address) anew, as \(card.path) says")
         }
+        try requirePrivilege(for: "bind \(device.address) anew")
         listener.step("bind \(device.address) anew, as \(card.path) says")
-        _ = try attemptUnbind(device.address)
-        _ = try attemptBind(binding)
+        try withRollback(telling: listener) { rollback throws(IopmemError) in
+            let (control, _) = try openDriver(&rollback)
+            defer { control.close() }
+            // It stays reserved: its ordinary driver must not get it in between.
+            let restore = self
+            rollback.add("bind \(device.address) as it was") { () throws(IopmemError) in
+                guard restore.currentDriver(of: device) == nil else { return }
+                try restore.write(
+                    "\(device.address)", to: "/sys/bus/pci/drivers_probe",
+                    purpose: "let the kernel probe \(device.address)")
+            }
+            try write(
+                "\(device.address)", to: "\(DriverFacts.sysfsPath)/unbind",
+                purpose: "unbind \(device.address) from iopmem")
+            let free = try DeviceList(root: host.root).device(at: device.address)
+            try checkEligible(free, binding)
+            _ = try bind(free, binding, control, &rollback)
+        }
     }
 
     /// Labels remember whether the memory was called persistent; somebody did
@@ -402,10 +419,21 @@ extension Operation {
             throw IopmemError(error, failure)
         }
         let dev = "\(opened.region.dev)n\(place.id)"
-        try watch.wait(for: dev, subsystem: mode.subsystem, until: Deadline(in: patience))
-        let made = try Inventory(root: host.root).namespace(named: dev, root: host.root)
-        if let type = lost.makeFilesystem { try makeFilesystem(type, on: made) }
-        return made
+        return try withRollback(telling: listener) { rollback throws(IopmemError) in
+            // Else it would stand the next time, and what failed now would not be tried again.
+            if mode != .p2pdma {
+                let restore = self
+                let region = opened.region
+                let removal = NamespaceRemoval(id: place.id, uuid: label.uuid)
+                rollback.add("destroy \(dev)") { () throws(IopmemError) in
+                    try restore.takeBack(removal, dev, region)
+                }
+            }
+            try watch.wait(for: dev, subsystem: mode.subsystem, until: Deadline(in: patience))
+            let made = try Inventory(root: host.root).namespace(named: dev, root: host.root)
+            if let type = lost.makeFilesystem { try makeFilesystem(type, on: made) }
+            return made
+        }
     }
 
     /// Where a power cut took the one that was there. What is recognised stays.

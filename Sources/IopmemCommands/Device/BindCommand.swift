@@ -26,8 +26,11 @@ public struct Bind: IopmemCommand {
     @Option(help: "Only this BAR, 0 to 5. Default: every eligible one.")
     var bar: Int?
 
-    @Option(help: "Whether its contents survive without power: volatile or persistent.")
-    var media: Media = .volatile
+    @Option(
+        help:
+            "Whether its contents survive without power: volatile or persistent. Default: volatile."
+    )
+    var media: Media?
 
     @Option(
         help: ArgumentHelp(
@@ -56,7 +59,7 @@ public struct Bind: IopmemCommand {
     public func run(in context: Context) throws(IopmemError) {
         let device = try Operation(on: context.host, telling: context.console).bind(
             BindRequest(
-                address: function, bar: bar, media: media.rawValue, resize: resizeBar?.bytes,
+                address: function, bar: bar, media: media?.rawValue, resize: resizeBar?.bytes,
                 force: data.force,
                 persist: persist, dryRun: plan.dryRun))
         try context.console.show(DevicesReport(devices: [device]))

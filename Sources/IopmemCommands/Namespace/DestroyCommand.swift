@@ -65,6 +65,8 @@ public struct Destroy: IopmemCommand {
             try batch.attempt { () throws(IopmemError) in
                 let namespace = try inventory.namespace(named: name, root: context.host.root)
                 guard !done.contains(where: { $0.uuid == namespace.uuid }) else { return }
+                // Before it is asked about.
+                try operation.checkpoint()
                 try operation.destroy(namespace, request) { filled throws(IopmemError) in
                     try confirm(filled, context)
                 }

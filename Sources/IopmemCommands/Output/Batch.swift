@@ -6,26 +6,32 @@ import Iopmem
 struct Batch {
     private var failures: [IopmemError] = []
     private var successes = 0
+    private var interruption: IopmemError?
 
     /// Whether something was done.
     var hasSuccesses: Bool { successes > 0 }
     /// Whether nothing was attempted.
     var isEmpty: Bool { successes == 0 && failures.isEmpty }
 
-    /// Attempts one target. Only an interruption ends the whole batch.
+    /// Attempts one target, unless an interruption has ended the batch.
     mutating func attempt(_ body: () throws(IopmemError) -> Void) throws(IopmemError) {
+        guard interruption == nil else { return }
         do throws(IopmemError) {
             try body()
             successes += 1
         } catch {
-            guard error.code != .interrupted else { throw error }
-            failures.append(error)
+            guard error.code == .interrupted else { return failures.append(error) }
+            guard hasSuccesses else { throw error }
+            interruption = IopmemError(
+                .interrupted, "interrupted after \(successes) of them; nothing else was changed",
+                signal: error.signal)
         }
     }
 
     /// Fails if a target did: with the one failure itself, with the kind that
     /// all failures share, or with `.partial` where others succeeded.
     func finish() throws(IopmemError) {
+        if let interruption { throw interruption }
         guard let first = failures.first else { return }
         guard failures.count > 1 || hasSuccesses else { throw first }
         let sentences = failures.map(\.message).joined(separator: "; ")

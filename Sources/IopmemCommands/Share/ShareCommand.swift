@@ -57,6 +57,9 @@ public struct ShareCommand: IopmemCommand {
             guard hosts.isEmpty, !again, !once else { throw ValidationError("Name a namespace.") }
             return
         }
+        guard !again || !plan.dryRun else {
+            throw ValidationError("--again and --dry-run contradict each other.")
+        }
         if again, NamespaceUUID(name) == nil {
             throw ValidationError("--again takes a namespace's UUID.")
         }

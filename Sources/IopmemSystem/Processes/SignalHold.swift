@@ -7,7 +7,8 @@ public import SystemPackage
 /// is finished or undone before the process obeys.
 ///
 /// Whoever holds them looks at `pending` between steps, undoes, and exits. When
-/// the last holder lets go, a signal that has come meanwhile is obeyed.
+/// the last holder lets go, a signal that has come meanwhile is obeyed. A reader of our words who has
+/// gone ends the work no more than they do: SIGPIPE is held as well, and asked about by nobody.
 public final class SignalHold {
     private let file: OwnedDescriptor
     /// Readable while a signal is waiting; for poll(2).
@@ -23,6 +24,7 @@ public final class SignalHold {
         guard number >= 0 else { throw Errno(rawValue: -number) }
         file = OwnedDescriptor(adopting: FileDescriptor(rawValue: number))
         descriptor = number
+        sigaddset(&set, SIGPIPE)
         var old = sigset_t()
         let result = pthread_sigmask(SIG_BLOCK, &set, &old)
         oldMask = old
