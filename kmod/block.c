@@ -21,6 +21,27 @@
  * A segment may be many contiguous pages: without highmem, which no machine with
  * a 64-bit BAR has, they are contiguous for the kernel as well.
  */
+
+/* A segment of huge pages takes seconds at the speed of an uncached BAR. */
+#define IOPMEM_COPY_PIECE	SZ_1M
+
+static int do_segment(struct iopmem_namespace *ns, void *bar, void *pages, u64 n, bool write)
+{
+	while (n) {
+		size_t piece = min_t(u64, n, IOPMEM_COPY_PIECE);
+
+		if (write)
+			iopmem_copy_to(bar, pages, piece);
+		else if (iopmem_copy_from(pages, bar, piece, ns->region->stream))
+			return -EIO;
+		bar += piece;
+		pages += piece;
+		n -= piece;
+		cond_resched();
+	}
+	return 0;
+}
+
 static blk_status_t do_segments(struct iopmem_namespace *ns, struct bio *bio)
 {
 	u64 offset = bio->bi_iter.bi_sector << SECTOR_SHIFT;
@@ -30,16 +51,12 @@ static blk_status_t do_segments(struct iopmem_namespace *ns, struct bio *bio)
 
 	if (!write && iopmem_media_bad(ns, offset, bio->bi_iter.bi_size, NULL))
 		return BLK_STS_IOERR;
-	bio_for_each_bvec(bv, bio, iter) {
-		void *bar = ns->base + (iter.bi_sector << SECTOR_SHIFT);
-		void *pages = bvec_virt(&bv);
-
-		if (write)
-			iopmem_copy_to(bar, pages, bv.bv_len);
-		else if (iopmem_copy_from(pages, bar, bv.bv_len,
-					  ns->region->stream))
+	if (write)
+		iopmem_media_rewrite(ns, offset, bio->bi_iter.bi_size);
+	bio_for_each_bvec(bv, bio, iter)
+		if (do_segment(ns, ns->base + (iter.bi_sector << SECTOR_SHIFT), bvec_virt(&bv),
+			       bv.bv_len, write))
 			return BLK_STS_IOERR;
-	}
 	if (write) {
 		/* Whoever is told of the completion, on any CPU, reads what was written. */
 		wmb();
@@ -59,6 +76,7 @@ static blk_status_t do_bio(struct iopmem_namespace *ns, struct bio *bio)
 	case REQ_OP_WRITE:
 		return do_segments(ns, bio);
 	case REQ_OP_WRITE_ZEROES:
+		iopmem_media_rewrite(ns, offset, bio->bi_iter.bi_size);
 		iopmem_zero(ns->base + offset, bio->bi_iter.bi_size);
 		iopmem_media_written(ns, offset, bio->bi_iter.bi_size);
 		return BLK_STS_OK;

@@ -62,6 +62,7 @@ static int iopmem_zero_page_range(struct dax_device *dax, pgoff_t pgoff, size_t 
 {
 	struct iopmem_namespace *ns = dax_get_private(dax);
 
+	iopmem_media_rewrite(ns, PFN_PHYS(pgoff), PFN_PHYS(nr_pages));
 	iopmem_zero(ns->base + PFN_PHYS(pgoff), PFN_PHYS(nr_pages));
 	iopmem_media_written(ns, PFN_PHYS(pgoff), PFN_PHYS(nr_pages));
 	return 0;
@@ -83,6 +84,7 @@ static size_t iopmem_recovery_write(struct dax_device *dax, pgoff_t pgoff, void 
 				     bytes);
 		return 0;
 	}
+	iopmem_media_rewrite(ns, offset, bytes);
 	done = _copy_from_iter_flushcache(addr, bytes, iter);
 	iopmem_media_written(ns, offset, done);
 	return done;

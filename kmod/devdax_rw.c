@@ -25,6 +25,7 @@ static int read_part(struct iopmem_namespace *ns, void *to, u64 offset, size_t n
 
 static void write_part(struct iopmem_namespace *ns, const void *from, u64 offset, size_t n)
 {
+	iopmem_media_rewrite(ns, offset, n);
 	iopmem_copy_to(ns->base + offset, from, n);
 	wmb();	/* whoever is told of it, on any CPU, reads what was written */
 	iopmem_media_written(ns, offset, n);

@@ -65,7 +65,7 @@ bool iopmem_answered(const struct iopmem_namespace *ns, u64 offset, u64 n)
  * @idev:	the device
  * @bar:	any mapped word of the BAR that was written
  *
- * wmb() drains the CPU's store and combining buffers onto the link. Writes to
+ * mb() drains the CPU's store and combining buffers onto the link. Writes to
  * a PCIe device are posted; only a read from the same device, which may not
  * pass them (PCIe Base Specification, "Transaction Ordering Rules"), proves
  * that they arrived (Documentation/driver-api/io_ordering.rst).
@@ -74,8 +74,11 @@ bool iopmem_answered(const struct iopmem_namespace *ns, u64 offset, u64 n)
  */
 int iopmem_read_back(const struct iopmem_device *idev, const u64 *bar)
 {
-	wmb();	/* combining buffers drain before the read leaves */
-	(void)READ_ONCE(*bar);
+	u64 word;
+
+	mb();	/* combining buffers drain before the read leaves: SFENCE orders no loads */
+	if (iopmem_load(&word, bar))
+		return -EIO;
 	rmb();	/* the read is back before anything that follows */
 	return iopmem_answers(idev) ? 0 : -EIO;
 }
@@ -88,8 +91,13 @@ int iopmem_read_back(const struct iopmem_device *idev, const u64 *bar)
  */
 int iopmem_flush(struct iopmem_namespace *ns)
 {
-	int error = iopmem_read_back(ns->region->idev, ns->base + ns->size - sizeof(u64));
+	u64 offset = ns->size - sizeof(u64);
+	int error;
 
+	/* A word that is bad would not come back. */
+	if (iopmem_media_bad(ns, offset, sizeof(u64), NULL))
+		offset = iopmem_media_good(ns);
+	error = iopmem_read_back(ns->region->idev, ns->base + offset);
 	if (!error)
 		atomic64_inc(&ns->flushes);
 	trace_iopmem_flush(ns, error);

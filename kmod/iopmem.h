@@ -76,6 +76,7 @@ struct iopmem_region;
  * @lock:	serialises everything that changes regions or namespaces
  * @dead:	remove() has begun; under @lock
  * @leaving:	remove() is about to ask for @lock: who has it for long, hurries
+ * @disturbed:	how many resets and failures of the link have begun
  * @paused:	being reset: bios wait at their queues, faults at @resumed; written
  *		under @lock
  * @retired_by:	the open control file that is unbinding it; under @lock
@@ -84,6 +85,8 @@ struct iopmem_region;
  * @recovering:	@recovery is to come; under the function's device_lock()
  * @recovered:	the kernel says that the device works again; likewise
  * @noio:	what memory the task that resets the function could reclaim
+ * @resetting:	in the list of functions that are being reset
+ * @resetter:	who resets it
  * @p2pdma:	the namespace that p2pdma hands out, or NULL; under @lock
  * @regions:	by BAR, NULL where the BAR is none; fixed after probe
  */
@@ -94,6 +97,7 @@ struct iopmem_device {
 	struct mutex lock;	/* all below this device */
 	bool dead;
 	bool leaving;
+	atomic_t disturbed;
 	bool paused;
 	const struct file *retired_by;
 	wait_queue_head_t resumed;
@@ -101,6 +105,8 @@ struct iopmem_device {
 	bool recovering;
 	bool recovered;
 	unsigned int noio;
+	struct list_head resetting;
+	const struct task_struct *resetter;
 	const struct iopmem_namespace *p2pdma;
 	struct iopmem_region *regions[IOPMEM_BARS];
 };
@@ -175,6 +181,7 @@ enum iopmem_state {
  */
 struct iopmem_revocation {
 	struct list_head supers;
+	struct list_head inodes;
 };
 
 #define IOPMEM_USERS	8
@@ -306,6 +313,7 @@ struct iopmem_device *iopmem_device_find(u32 domain, u8 bus, u8 devfn);
 struct iopmem_device *iopmem_device_find_retired(const struct file *owner);
 void iopmem_device_get(struct iopmem_device *idev);
 void iopmem_device_put(struct iopmem_device *idev);
+void iopmem_device_lock(struct iopmem_device *idev);
 int iopmem_pci_init(void);
 void iopmem_pci_exit(void);
 
@@ -443,6 +451,8 @@ int iopmem_flush(struct iopmem_namespace *ns);
 int iopmem_media_init(struct iopmem_namespace *ns);
 void iopmem_media_exit(struct iopmem_namespace *ns);
 bool iopmem_media_bad(struct iopmem_namespace *ns, u64 offset, u64 n, u64 *first);
+u64 iopmem_media_good(struct iopmem_namespace *ns);
+void iopmem_media_rewrite(struct iopmem_namespace *ns, u64 offset, u64 n);
 int iopmem_media_mark(struct iopmem_namespace *ns, u64 offset, u64 n);
 void iopmem_media_written(struct iopmem_namespace *ns, u64 offset, u64 n);
 u64 iopmem_media_count(struct iopmem_namespace *ns);

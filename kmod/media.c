@@ -37,13 +37,46 @@ bool iopmem_media_bad(struct iopmem_namespace *ns, u64 offset, u64 n, u64 *first
 	sector_t end = DIV_ROUND_UP_ULL(offset + n, SECTOR_SIZE);
 	sector_t found;
 
-	if (likely(!ns->badblocks.count))
+	/* A bio that only flushes has no bytes. */
+	if (likely(!ns->badblocks.count) || start >= end)
 		return false;
 	if (!iopmem_badblocks_find(&ns->badblocks, start, end - start, &found))
 		return false;
 	if (first)
 		*first = max(offset, (u64)found << SECTOR_SHIFT);
 	return true;
+}
+
+/* The offset of a word that is not bad; the first one, if all are. */
+u64 iopmem_media_good(struct iopmem_namespace *ns)
+{
+	u64 offset = 0, first;
+
+	while (offset < ns->size && iopmem_media_bad(ns, offset, PAGE_SIZE, &first))
+		offset += PAGE_SIZE;
+	return offset < ns->size ? offset : 0;
+}
+
+/**
+ * iopmem_media_rewrite - bad blocks are about to be written
+ * @ns:		the namespace
+ * @offset:	bytes from its start
+ * @n:		bytes
+ *
+ * A machine check takes the page out of the kernel's own mapping (set_mce_nospec()
+ * in arch/x86/mm/pat/set_memory.c), and stores do not survive what loads do.
+ */
+void iopmem_media_rewrite(struct iopmem_namespace *ns, u64 offset, u64 n)
+{
+	unsigned long pfn = PHYS_PFN(iopmem_namespace_start(ns) + offset);
+	unsigned long end = PHYS_PFN(PAGE_ALIGN(iopmem_namespace_start(ns) + offset + n));
+
+	if (likely(!iopmem_media_bad(ns, offset, n, NULL)) || !ns->mapped)
+		return;
+	for (; pfn < end; pfn++) {
+		clear_mce_nospec(pfn);
+		cond_resched();
+	}
 }
 
 /**
@@ -84,9 +117,7 @@ static void clear_poison(struct iopmem_namespace *ns, u64 offset, u64 n)
 	for (pfn = first; ns->mapped && pfn < end; pfn++) {
 		struct page *page = pfn_to_page(pfn);
 
-		/* A machine check takes the page out of the kernel's mapping. */
-		if (iopmem_clear_hwpoison(page))
-			clear_mce_nospec(pfn);
+		iopmem_clear_hwpoison(page);
 	}
 }
 

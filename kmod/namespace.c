@@ -98,6 +98,7 @@ void iopmem_namespace_withdraw(struct iopmem_namespace *ns)
 static int wipe(struct iopmem_namespace *ns, const struct iopmem_range *range)
 {
 	struct iopmem_device *idev = ns->region->idev;
+	int disturbed = atomic_read(&idev->disturbed);
 	u64 done, piece;
 
 	for (done = 0; done < range->length; done += piece) {
@@ -106,8 +107,10 @@ static int wipe(struct iopmem_namespace *ns, const struct iopmem_range *range)
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		piece = min_t(u64, range->length - done, IOPMEM_WIPE_PIECE);
+		iopmem_media_rewrite(ns, range->offset + done, piece);
 		iopmem_zero(ns->base + range->offset + done, piece);
-		if (!iopmem_answers(idev))
+		/* A reset swallows stores; a function that answers again does not tell. */
+		if (!iopmem_answers(idev) || atomic_read(&idev->disturbed) != disturbed)
 			return -EIO;
 		/* Alone writes it; sysfs reads it meanwhile. */
 		WRITE_ONCE(ns->wiped, ns->wiped + piece);
@@ -123,7 +126,7 @@ static const char *why_unwiped(int error)
 	case -EINTR:
 		return "the program was killed";
 	default:
-		return "the device stopped answering";
+		return "the device was reset or stopped answering";
 	}
 }
 

@@ -2,6 +2,7 @@
 /*
  * PCI functions: which BARs can be regions, probe and remove.
  */
+#include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/memory_hotplug.h>
 #include <linux/pci.h>
@@ -270,6 +271,16 @@ out_report:
 	return error;
 }
 
+/*
+ * For who cannot give up. The lock may be held for as long as somebody's pin lasts,
+ * and one long sleep counts as hung; many short ones do not.
+ */
+void iopmem_device_lock(struct iopmem_device *idev)
+{
+	while (!mutex_trylock(&idev->lock))
+		msleep(20);
+}
+
 static void iopmem_remove(struct pci_dev *pdev)
 {
 	struct iopmem_device *idev = pci_get_drvdata(pdev);
@@ -279,7 +290,7 @@ static void iopmem_remove(struct pci_dev *pdev)
 	mutex_unlock(&iopmem_devices_lock);
 
 	WRITE_ONCE(idev->leaving, true);
-	mutex_lock(&idev->lock);
+	iopmem_device_lock(idev);
 	idev->dead = true;
 	mutex_unlock(&idev->lock);
 	iopmem_recovery_end(idev);

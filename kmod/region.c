@@ -46,7 +46,7 @@ void iopmem_region_update_free(struct iopmem_region *region)
 /* 0 if namespaces can come and go now. Under idev->lock. */
 int iopmem_region_usable(struct iopmem_region *region, char *reason)
 {
-	if (region->dead)
+	if (region->dead || region->idev->dead)
 		return iopmem_refuse(reason, -ENODEV, "%s is gone", dev_name(&region->dev));
 	if (region->idev->paused)
 		return iopmem_refuse(reason, -EBUSY, "%s is being reset",
@@ -111,6 +111,32 @@ static loff_t region_llseek(struct file *file, loff_t offset, int whence)
 	return fixed_size_llseek(file, offset, whence, region->size);
 }
 
+/* A page of the region. With the device's lock only here, which a removal waits for. */
+static int read_page(struct iopmem_region *region, u64 offset, void *buffer)
+{
+	struct iopmem_device *idev = region->idev;
+	void __iomem *window;
+	int error;
+
+	if (mutex_lock_killable(&idev->lock))
+		return -EINTR;
+	error = iopmem_region_usable(region, NULL) ? -ENODEV : 0;
+	if (error)
+		goto out;
+	window = iopmem_region_window(region, offset, PAGE_SIZE);
+	if (!window) {
+		error = -ENOMEM;
+		goto out;
+	}
+	error = iopmem_copy_from(buffer, (const void __force *)window, PAGE_SIZE, region->stream);
+	iounmap(window);
+	if (!error && !iopmem_answers(idev))
+		error = -EIO;
+out:
+	mutex_unlock(&idev->lock);
+	return error;
+}
+
 /*
  * The region's bytes, for tools that look for file systems before they put a
  * namespace there. Mapped piecewise: most of a region has no mapping of ours.
@@ -118,9 +144,9 @@ static loff_t region_llseek(struct file *file, loff_t offset, int whence)
 static ssize_t region_read(struct file *file, char __user *user, size_t n, loff_t *position)
 {
 	struct iopmem_region *region = file->private_data;
-	struct iopmem_device *idev = region->idev;
 	ssize_t done = 0;
 	void *buffer;
+	int error = 0;
 
 	if (*position < 0)
 		return -EINVAL;
@@ -130,49 +156,23 @@ static ssize_t region_read(struct file *file, char __user *user, size_t n, loff_
 	buffer = (void *)__get_free_page(GFP_KERNEL);
 	if (!buffer)
 		return -ENOMEM;
-	if (mutex_lock_killable(&idev->lock)) {
-		done = -EINTR;
-		goto out_buffer;
-	}
-	while (n) {
+	while (n && !error) {
 		size_t within = offset_in_page(*position);
 		size_t chunk = min_t(size_t, n, PAGE_SIZE - within);
-		void __iomem *window;
-		int error;
 
-		if (region->dead || idev->paused) {
-			done = done ?: -ENODEV;
+		error = fatal_signal_pending(current) ? -EINTR :
+			read_page(region, *position & PAGE_MASK, buffer);
+		if (!error && copy_to_user(user + done, buffer + within, chunk))
+			error = -EFAULT;
+		if (error)
 			break;
-		}
-		if (fatal_signal_pending(current)) {
-			done = done ?: -EINTR;
-			break;
-		}
-		window = iopmem_region_window(region, *position & PAGE_MASK, PAGE_SIZE);
-		if (!window) {
-			done = done ?: -ENOMEM;
-			break;
-		}
-		error = iopmem_copy_from(buffer, (const void __force *)window, PAGE_SIZE,
-					 region->stream);
-		iounmap(window);
-		if (error || !iopmem_answers(idev)) {
-			done = done ?: -EIO;
-			break;
-		}
-		if (copy_to_user(user + done, buffer + within, chunk)) {
-			done = done ?: -EFAULT;
-			break;
-		}
 		done += chunk;
 		*position += chunk;
 		n -= chunk;
 		cond_resched();
 	}
-	mutex_unlock(&idev->lock);
-out_buffer:
 	free_page((unsigned long)buffer);
-	return done;
+	return done ?: error;
 }
 
 static int region_create_namespace(void *owner, void *value)
@@ -389,7 +389,7 @@ void iopmem_region_withdraw(struct iopmem_region *region)
 {
 	struct iopmem_namespace *ns;
 
-	mutex_lock(&region->idev->lock);
+	iopmem_device_lock(region->idev);
 	region->dead = true;
 	list_for_each_entry(ns, &region->namespaces, entry) {
 		iopmem_namespace_close_doors(ns, true, NULL);
@@ -405,7 +405,7 @@ void iopmem_region_destroy(struct iopmem_region *region)
 	struct iopmem_device *idev = region->idev;
 	struct iopmem_namespace *ns, *next;
 
-	mutex_lock(&idev->lock);
+	iopmem_device_lock(idev);
 	list_for_each_entry_safe(ns, next, &region->namespaces, entry)
 		iopmem_namespace_teardown(ns, NULL, 0);
 	iopmem_dmabufs_revoke(region, NULL);

@@ -23,11 +23,19 @@
 #define IOPMEM_PAUSE_LIMIT_RESET	(20 * HZ)
 #define IOPMEM_PAUSE_LIMIT_ERROR	(5 * HZ)
 
+static void pause_namespaces(struct iopmem_region *region, bool disks)
+{
+	struct iopmem_namespace *ns;
+
+	list_for_each_entry(ns, &region->namespaces, entry)
+		if (!ns->disk == !disks)
+			iopmem_namespace_pause(ns);
+}
+
 /* I/O waits until resume_device(), if the lock can be had in @limit jiffies; else it fails. */
 static void pause_device(struct iopmem_device *idev, unsigned long limit)
 {
 	unsigned long end = jiffies + limit;
-	struct iopmem_namespace *ns;
 	unsigned int noio;
 	int bar;
 
@@ -44,13 +52,16 @@ static void pause_device(struct iopmem_device *idev, unsigned long limit)
 	/* What is frozen already cannot help to reclaim memory for the rest. */
 	noio = memalloc_noio_save();
 	WRITE_ONCE(idev->paused, true);
+	/* Disks last: who faults with a mapping's lock may wait for them to reclaim memory. */
 	for (bar = 0; bar < IOPMEM_BARS; bar++) {
 		if (!idev->regions[bar])
 			continue;
-		list_for_each_entry(ns, &idev->regions[bar]->namespaces, entry)
-			iopmem_namespace_pause(ns);
+		pause_namespaces(idev->regions[bar], false);
 		iopmem_dmabufs_pause(idev->regions[bar]);
 	}
+	for (bar = 0; bar < IOPMEM_BARS; bar++)
+		if (idev->regions[bar])
+			pause_namespaces(idev->regions[bar], true);
 	memalloc_noio_restore(noio);
 out:
 	mutex_unlock(&idev->lock);
@@ -101,7 +112,7 @@ static void resume_device(struct iopmem_device *idev, const char *event)
 			list_for_each_entry(ns, &idev->regions[bar]->namespaces, entry)
 				iopmem_namespace_unfreeze(ns);
 
-	mutex_lock(&idev->lock);
+	iopmem_device_lock(idev);
 	resume_namespaces(idev, event);
 	mutex_unlock(&idev->lock);
 }
@@ -123,12 +134,54 @@ static void recovered(struct iopmem_device *idev)
 	mod_delayed_work(system_long_wq, &idev->recovery, 0);
 }
 
-/* A function reset: I/O waits while it lasts. One task does both (pci_reset_function()). */
+/*
+ * One task resets a function, or all below a bridge (pci_reset_function(),
+ * pci_reset_bus()), and gives them back in the order in which it took them. It
+ * reclaims no memory by I/O until the last one of ours is back.
+ */
+static LIST_HEAD(resetting);
+static DEFINE_SPINLOCK(resetting_lock);
+
+static void begin_noio(struct iopmem_device *idev)
+{
+	idev->noio = memalloc_noio_save();
+	idev->resetter = current;
+	spin_lock(&resetting_lock);
+	list_add_tail(&idev->resetting, &resetting);
+	spin_unlock(&resetting_lock);
+}
+
+static void end_noio(struct iopmem_device *idev)
+{
+	struct iopmem_device *other;
+	bool is_last = true, is_first = false;
+
+	spin_lock(&resetting_lock);
+	list_for_each_entry(other, &resetting, resetting) {
+		if (other == idev) {
+			is_first = is_last;
+			continue;
+		}
+		if (other->resetter != current)
+			continue;
+		/* What was before the first one is what the last one gives back. */
+		if (is_first && is_last)
+			other->noio = idev->noio;
+		is_last = false;
+	}
+	list_del(&idev->resetting);
+	spin_unlock(&resetting_lock);
+	if (is_last)
+		memalloc_noio_restore(idev->noio);
+}
+
+/* A function reset: I/O waits while it lasts. */
 static void iopmem_reset_prepare(struct pci_dev *pdev)
 {
 	struct iopmem_device *idev = pci_get_drvdata(pdev);
 
-	idev->noio = memalloc_noio_save();
+	begin_noio(idev);
+	atomic_inc(&idev->disturbed);
 	pause_device(idev, IOPMEM_PAUSE_LIMIT_RESET);
 }
 
@@ -143,7 +196,7 @@ static void iopmem_reset_done(struct pci_dev *pdev)
 		resume_device(idev, "IOPMEM_EVENT=reset");
 	else
 		recovered(idev);
-	memalloc_noio_restore(idev->noio);
+	end_noio(idev);
 }
 
 /*
@@ -191,9 +244,14 @@ later:
 
 static void begin_recovery(struct iopmem_device *idev)
 {
+	atomic_inc(&idev->disturbed);
+	/* Another error does not prolong the wait. */
+	if (idev->recovering && !idev->recovered)
+		queue_delayed_work(system_long_wq, &idev->recovery, IOPMEM_RECOVERY_LIMIT);
+	else
+		mod_delayed_work(system_long_wq, &idev->recovery, IOPMEM_RECOVERY_LIMIT);
 	idev->recovering = true;
 	idev->recovered = false;
-	mod_delayed_work(system_long_wq, &idev->recovery, IOPMEM_RECOVERY_LIMIT);
 	pause_device(idev, IOPMEM_PAUSE_LIMIT_ERROR);
 }
 

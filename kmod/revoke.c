@@ -13,9 +13,11 @@
  *   4. every page is idle                           wait: DMA ends, pins too
  *   5. the inodes forget the pages                  iopmem_drop_dax_entries()
  *
- * The reference is on the super block, never on an inode across the wait: an
- * inode that is held while its file system is unmounted is a "Busy inodes" BUG.
- * It is given back after del_gendisk() and before memunmap_pages(), because the
+ * The reference is on the super block. On an inode it is kept across the wait only
+ * where it has become the last one: giving that back evicts the inode, which may
+ * wait for a frozen queue or for a pin. It goes before that on its super block, as
+ * an inode that is held while its file system is unmounted is a "Busy inodes" BUG.
+ * That one is given back after del_gendisk() and before memunmap_pages(), because the
  * last one runs the unmount. A mount that is not complete has no faults yet, and
  * once it is, those are refused: it is left alone.
  */
@@ -31,6 +33,29 @@ struct held_super {
 	struct list_head entry;
 	struct super_block *sb;
 };
+
+struct held_inode {
+	struct list_head entry;
+	struct inode *inode;
+};
+
+static void begin(struct iopmem_revocation *rev)
+{
+	INIT_LIST_HEAD(&rev->supers);
+	INIT_LIST_HEAD(&rev->inodes);
+}
+
+/* Takes over one reference, and waits for nothing. */
+static void put_inode_later(struct iopmem_revocation *rev, struct inode *inode)
+{
+	struct held_inode *held;
+
+	if (atomic_add_unless(&inode->i_count, -1, 1))
+		return;
+	held = kmalloc(sizeof(*held), GFP_NOIO | __GFP_NOFAIL);
+	held->inode = inode;
+	list_add(&held->entry, &rev->inodes);
+}
 
 /* Takes over one s_active reference. */
 static void hold_super(struct iopmem_revocation *rev, struct super_block *sb)
@@ -76,17 +101,23 @@ static void hold_supers_of_disk(struct iopmem_namespace *ns, struct iopmem_revoc
 /* The super block of the file that a page is mapped into, if it has one. */
 static struct super_block *get_page_super(struct page *page)
 {
+	struct folio *folio = page_folio(page);
 	struct super_block *sb = NULL;
 	struct address_space *mapping;
 	struct inode *host;
 
 	/*
 	 * Inodes and super blocks are freed after a grace period. The pointer
-	 * has flag bits where a page is shared between files.
+	 * has flag bits where a page is shared between files. A page that is just
+	 * becoming part of a larger one, or ceasing to, has something else in its
+	 * place: TAIL_MAPPING, or a pointer into the page structs, neither of which is
+	 * the address of memory that the kernel allocates (prep_compound_tail() in
+	 * mm/internal.h, dax_folio_put() in fs/dax.c).
 	 */
 	rcu_read_lock();
-	mapping = READ_ONCE(page_folio(page)->mapping);
-	if (mapping && !((unsigned long)mapping & (sizeof(long) - 1))) {
+	mapping = READ_ONCE(folio->mapping);
+	if (mapping && !((unsigned long)mapping & (sizeof(long) - 1)) &&
+	    virt_addr_valid(mapping) && page_folio(page) == folio) {
 		host = READ_ONCE(mapping->host);
 		if (host && iopmem_grab_super(host->i_sb))
 			sb = host->i_sb;
@@ -132,12 +163,14 @@ static void drop_inode(struct inode *inode)
 	filemap_invalidate_lock(inode->i_mapping);
 	unmap_mapping_range(inode->i_mapping, 0, 0, 1);
 	iopmem_drop_dax_entries(inode);
+	/* erofs faults without the lock; an entry that was locked meanwhile is in by now. */
+	unmap_mapping_range(inode->i_mapping, 0, 0, 1);
 	filemap_invalidate_unlock(inode->i_mapping);
 }
 
 typedef void (*inode_fn)(struct inode *inode);
 
-static void walk_dax_inodes(struct super_block *sb, inode_fn fn)
+static void walk_dax_inodes(struct iopmem_revocation *rev, struct super_block *sb, inode_fn fn)
 {
 	struct inode *inode, *previous = NULL;
 
@@ -147,14 +180,16 @@ static void walk_dax_inodes(struct super_block *sb, inode_fn fn)
 			continue;
 		spin_unlock(&sb->s_inode_list_lock);
 		/* The list goes on from an inode that is still in it. */
-		iput(previous);
+		if (previous)
+			put_inode_later(rev, previous);
 		previous = inode;
 		fn(inode);
 		cond_resched();
 		spin_lock(&sb->s_inode_list_lock);
 	}
 	spin_unlock(&sb->s_inode_list_lock);
-	iput(previous);
+	if (previous)
+		put_inode_later(rev, previous);
 }
 
 static void walk_supers(struct iopmem_revocation *rev, inode_fn fn)
@@ -162,7 +197,7 @@ static void walk_supers(struct iopmem_revocation *rev, inode_fn fn)
 	struct held_super *held;
 
 	list_for_each_entry(held, &rev->supers, entry)
-		walk_dax_inodes(held->sb, fn);
+		walk_dax_inodes(rev, held->sb, fn);
 }
 
 /*
@@ -179,10 +214,26 @@ static void settle_inode(struct inode *inode)
 	filemap_invalidate_unlock(inode->i_mapping);
 }
 
+static void put_inodes(struct iopmem_revocation *rev)
+{
+	struct held_inode *held, *next;
+
+	list_for_each_entry_safe(held, next, &rev->inodes, entry) {
+		iput(held->inode);
+		kfree(held);
+	}
+	INIT_LIST_HEAD(&rev->inodes);
+}
+
+/* Not only of ours, so that nothing is held of it for long. */
 static void settle_super(struct super_block *sb, void *unused)
 {
+	struct iopmem_revocation rev;
+
+	begin(&rev);
 	if (sb->s_bdev && blk_queue_dax(bdev_get_queue(sb->s_bdev)))
-		walk_dax_inodes(sb, settle_inode);
+		walk_dax_inodes(&rev, sb, settle_inode);
+	put_inodes(&rev);
 }
 
 /*
@@ -192,7 +243,7 @@ static void settle_super(struct super_block *sb, void *unused)
  */
 static void settle_faults(struct iopmem_namespace *ns, struct iopmem_revocation *rev)
 {
-	static const char * const types[] = { "ext2", "ext4", "xfs" };
+	static const char * const types[] = { "ext2", "ext4", "xfs", "erofs" };
 	int i;
 
 	if (!READ_ONCE(ns->openers) || !list_empty(&rev->supers))
@@ -245,7 +296,7 @@ void iopmem_revoke_begin(struct iopmem_namespace *ns)
 {
 	struct iopmem_revocation *rev = &ns->held;
 
-	INIT_LIST_HEAD(&rev->supers);
+	begin(rev);
 	if (ns->inode)
 		iopmem_devdax_zap(ns, 0, ns->size);
 	if (ns->inode || !ns->mapped)
@@ -277,6 +328,7 @@ void iopmem_revoke_finish(struct iopmem_namespace *ns)
 {
 	struct held_super *held, *next;
 
+	put_inodes(&ns->held);
 	list_for_each_entry_safe(held, next, &ns->held.supers, entry) {
 		deactivate_super(held->sb);
 		kfree(held);
@@ -294,7 +346,7 @@ void iopmem_revoke_finish(struct iopmem_namespace *ns)
  */
 void iopmem_namespace_pause(struct iopmem_namespace *ns)
 {
-	INIT_LIST_HEAD(&ns->held.supers);
+	begin(&ns->held);
 	if (ns->inode)
 		iopmem_devdax_zap(ns, 0, ns->size);
 	if (!ns->disk)

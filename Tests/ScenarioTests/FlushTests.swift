@@ -134,16 +134,20 @@ struct FlushTests {
             """
             module=$(modinfo -n iopmem)
             case $module in *.xz) xz -dc $module >/run/iopmem.ko; module=/run/iopmem.ko ;; esac
-            objdump -d --no-show-raw-insn --disassemble=iopmem_read_back $module
+            objdump -dr --no-show-raw-insn --disassemble=iopmem_read_back $module
+            echo
+            objdump -dr --no-show-raw-insn --disassemble=iopmem_load $module
             """
         ).output
         let instructions = code.split(separator: "\n").map { $0.split(separator: "\t").dropFirst() }
             .map { $0.joined() }
-        guard let fence = instructions.firstIndex(where: { $0.hasPrefix("sfence") }),
-            let load = instructions[fence...].firstIndex(where: {
+        // A fence that also holds back loads, which SFENCE does not; then the load.
+        guard let fence = instructions.firstIndex(where: { $0.hasPrefix("mfence") }),
+            let call = instructions[fence...].firstIndex(where: { $0.contains("iopmem_load") }),
+            let order = instructions[call...].firstIndex(where: { $0.hasPrefix("lfence") }),
+            instructions[order...].contains(where: {
                 $0.hasPrefix("mov ") && $0.contains("(%") && $0.contains("),%")
-            }),
-            instructions[load...].contains(where: { $0.hasPrefix("lfence") })
+            })
         else {
             throw FlushCheck.Failure(
                 description: "the flush is no fence, load and fence:\n\(code)")

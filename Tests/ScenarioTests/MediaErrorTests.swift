@@ -11,6 +11,60 @@ import VMLab
 struct MediaErrorTests {
     static let topology = Topology(.card("card0", megabytes: 256))
 
+    // The kernel looks at a machine check as the processor's maker wants it.
+    static let checked: Topology = {
+        var topology = Topology(.card("card0", megabytes: 64))
+        topology.processor = "Skylake-Server"
+        return topology
+    }()
+
+    @Test("what a machine check finds is EIO until it is overwritten", arguments: Kernel.supported)
+    func machineCheck(on kernel: Kernel) async throws {
+        try await scenario(Self.checked, on: kernel) { machine in
+            let guest = machine.guest
+            let disk = try await machine.create(on: "card0", "--size 4M")
+            let mapped = try await machine.create(on: "card0", "--size 4M --mode devdax")
+            func find(_ namespace: Namespace, at offset: UInt64) async throws {
+                let start = try await guest.run(
+                    "cat /sys/class/iopmem/\(namespace.dev)/physical_address"
+                ).output
+                let address = try #require(UInt64(start.dropFirst(2), radix: 16)) + offset
+                try await machine.machineCheck(at: address)
+                try await guest.run(
+                    """
+                    until grep -qx 8 /sys/class/iopmem/\(namespace.dev)/bad_blocks; do sleep 0.1; done
+                    """, within: 30)
+            }
+            // The last page is the one that a flush reads back.
+            for (namespace, flag) in [(disk, "direct"), (mapped, "fullblock")] {
+                for page in [2, namespace.size / 4096 - 1] {
+                    try await machine.step("page \(page) of \(namespace.mode)") {
+                        try await find(namespace, at: UInt64(page) << 12)
+                        let read = try await guest.run(
+                            "dd if=\(namespace.path) of=/dev/null bs=4k skip=\(page) count=1"
+                                + " iflag=\(flag)", status: 1)
+                        #expect(read.errors.contains("Input/output error"))
+                        // The kernel has taken it out of its own mapping, by which it is written.
+                        try await guest.run(
+                            """
+                            dd if=/dev/zero of=\(namespace.path) bs=4k seek=0 count=1 conv=notrunc,fsync
+                            dd if=/dev/zero of=\(namespace.path) bs=4k seek=\(page) count=1 conv=notrunc \
+                                oflag=\(flag == "direct" ? flag : "sync")
+                            grep -qx 0 /sys/class/iopmem/\(namespace.dev)/bad_blocks
+                            dd if=\(namespace.path) of=/dev/null bs=4k skip=\(page) count=1 iflag=\(flag)
+                            """)
+                    }
+                }
+            }
+            try await machine.step("a bad one is destroyed") {
+                for namespace in [disk, mapped] {
+                    try await find(namespace, at: 4096)
+                    try await guest.run("iopmemctl destroy \(namespace.dev) --yes --zero")
+                }
+            }
+        }
+    }
+
     @Test("poison is EIO and SIGBUS until it is overwritten", arguments: Kernel.supported)
     func poison(on kernel: Kernel) async throws {
         try await scenario(

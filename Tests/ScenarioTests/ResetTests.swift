@@ -167,6 +167,37 @@ struct ResetTests {
         }
     }
 
+    static let neighbours = Topology(
+        .switch("sw0", .card("card0", megabytes: 64), .card("card1", megabytes: 64)))
+
+    @Test("two cards are reset at once, by one task", arguments: Kernel.supported)
+    func together(on kernel: Kernel) async throws {
+        try await scenario(Self.neighbours, on: kernel) { machine in
+            let cards = [
+                try await machine.create(on: "card0", "--size 16M"),
+                try await machine.create(on: "card1", "--size 16M"),
+            ]
+            let root = try await machine.function("sw0-root")
+            // PF_MEMALLOC_NOIO (include/linux/sched.h), which must not stay with who asked for it.
+            try await machine.guest.run(
+                """
+                flags() { cut -d ' ' -f 9 /proc/$$/stat; }
+                before=$(flags)
+                for time in 1 2 3; do
+                    echo 1 >/sys/bus/pci/devices/\(root.address)/reset_subordinate
+                done
+                test $(($(flags) & 0x80000)) = $((before & 0x80000))
+                test $((before & 0x80000)) = 0
+                cat \(cards.map { "/sys/class/iopmem/\($0.region)/resets" }.joined(separator: " ")) |
+                    sort | uniq -c | grep -x ' *2 3'
+                """, within: 60)
+            for card in cards {
+                try await machine.guest.run(
+                    "iopmemctl verify \(card.path) --size 4M --force --yes", within: 60)
+            }
+        }
+    }
+
     /// Starts what uses the card; the region's name.
     private func work(_ machine: Machine) async throws -> String {
         let guest = machine.guest

@@ -35,6 +35,21 @@ struct VerdictTests {
                     #expect(transfer.evidence.contains("bounce buffers in RAM"))
                 }
             }
+            try await machine.step("the same where nobody can count it") {
+                let verdict: Verified = try await machine.guest.run(
+                    """
+                    unshare --mount sh -c '
+                        for folder in /sys/kernel/tracing /sys/kernel/debug; do
+                            mount -t tmpfs none $folder
+                        done
+                        iopmemctl verify \(file) --size 1M --peer /dev/nvme0n1 -o json'
+                    """, status: 7
+                ).json()
+                let transfer = try #require(verdict.verify.p2p.first)
+                #expect(transfer.result == "fail")
+                #expect(transfer.evidence.contains("bounce counters not available"))
+                #expect(transfer.evidence.contains("kernel command line: "))
+            }
             try await machine.step("Ctrl-C in the middle of writing to the drive") {
                 // The signal is sent as soon as the first transfer is announced. What was found
                 // wrong before it still decides the exit status.

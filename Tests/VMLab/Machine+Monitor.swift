@@ -23,4 +23,15 @@ extension Machine {
         let answer = try await monitor("pcie_aer_inject_error \(port) \(error.rawValue)")
         guard answer.hasPrefix("OK") else { throw LabError("\(port) reports no error: \(answer)") }
     }
+
+    /// The memory at a physical address is found bad, as by a processor that scrubs it: an uncorrected
+    /// error about which nothing has to be done at once (Intel SDM vol. 3, "Machine-Check Architecture").
+    ///
+    /// Of bank 9; with the flags of a valid address and of one that can be recovered from, and with the
+    /// code for memory scrubbing.
+    public func machineCheck(at address: UInt64) async throws {
+        let answer = try await monitor(
+            "mce -b 0 9 0xbd000000000000c0 0x5 0x\(String(address, radix: 16)) 0x8c")
+        guard answer.isEmpty else { throw LabError("no machine check: \(answer)") }
+    }
 }

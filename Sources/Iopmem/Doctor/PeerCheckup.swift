@@ -89,7 +89,8 @@ struct PeerCheckup {
         let subject = "\(pair.client) → \(pair.provider)"
         let status: Check.Status =
             switch pair.verdict {
-            case .busAddress: .ok
+            // Where an IOMMU translates, that is true of mode p2pdma alone.
+            case .busAddress: pair.iommu == .translated ? .warning : .ok
             // It arrives, but takes a way that a setting makes longer.
             case .throughHostBridge: pair.redirectingBridges.isEmpty ? .ok : .warning
             case .notSupported: .warning

@@ -86,9 +86,11 @@ public struct Topology: Sendable {
         pair.reason =
             "both are below \(up[meeting].device.address), which keeps transfers to itself"
         if pair.iommu == .translated {
+            let isForwarded = throughHostBridge(pair, up, down).verdict == .throughHostBridge
             pair.reason +=
                 "; but the IOMMU translates what the client sends: only pages of mode p2pdma"
-                + " are reached so, those of fsdax and devdax by way of the root complex"
+                + " are reached so, those of fsdax and devdax by way of the root complex, which is"
+                + (isForwarded ? "" : " not") + " known to forward such transfers"
             pair.remedy = "boot with iommu=pt where the devices can be trusted"
         }
         return pair

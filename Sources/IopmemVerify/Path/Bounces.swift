@@ -43,11 +43,12 @@ final class Bounces {
         }
     }
 
+    /// Why nothing is known; nil if something is.
+    var ignorance: String? { counter != nil && reason.isEmpty ? nil : reason }
+
     /// What is known, for the evidence; fails if there were any.
     func words() throws(IopmemError) -> String {
-        guard counter != nil, reason.isEmpty else {
-            return "bounce counters not available (\(reason))"
-        }
+        if let ignorance { return "bounce counters not available (\(ignorance))" }
         guard sum == 0 else {
             throw IopmemError(
                 .verification,

@@ -123,6 +123,8 @@ public struct PeerResult: Sendable, Equatable, Encodable {
     public var result: Verdict = .fail
     /// How that is known, or why it is not.
     public var evidence: String = ""
+    /// Why nobody counted what was copied through bounce buffers; nil if somebody did.
+    var uncounted: String?
     /// What kind of failure it was; it decides the exit status.
     var failure: IopmemError?
 

@@ -47,6 +47,7 @@ struct PeerTransfer {
                     at: done, count: Int(count), from: source, bounces, &result)
                 done += count
             }
+            result.uncounted = bounces.ignorance
             result.evidence =
                 try evidence(pages, bounces, "into") + "; "
                 + "the mapping and read(2) of the file agree with the peer read through RAM"
@@ -154,6 +155,7 @@ struct PeerTransfer {
                     from: range.lowerBound + done, to: start + done, count, drive, bounces, &result)
                 done += UInt64(count)
             }
+            result.uncounted = bounces.ignorance
             result.evidence =
                 try evidence(pages, bounces, "from") + "; "
                 + "the peer read back through RAM agrees, and has its old contents again"

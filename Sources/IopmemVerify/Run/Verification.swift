@@ -315,12 +315,41 @@ public struct Verification {
             }
         }
         addTopology(to: &report)
+        judgeUncounted(&report)
         for result in report.p2p {
             guard let failure = result.failure else { continue }
             report.failures.append(
                 IopmemError(
                     failure.code, "\(name): \(result.peer), \(result.direction.rawValue)",
                     because: failure.message, remedy: failure.remedy, signal: failure.signal))
+        }
+    }
+
+    /// Where bounces could not be counted, what is known of the machine decides; and where that says
+    /// nothing against it, it is said that nobody has looked.
+    private func judgeUncounted(_ report: inout VerifyReport) {
+        for index in report.p2p.indices where report.p2p[index].failure == nil {
+            let result = report.p2p[index]
+            guard let reason = result.uncounted, let provider = plan.targets[0].region?.device,
+                let peer = peers.first(where: { $0.path == result.peer })
+            else { continue }
+            let checks = (try? Doctor(host, release: "").examine([provider])) ?? []
+            let obstacle = checks.first { check in
+                check.status == .problem
+                    && (check.id == "swiotlb"
+                        || check.id == "dma_mask" && check.subject.hasPrefix(peer.function))
+            }
+            if let obstacle {
+                report.p2p[index].result = .fail
+                report.p2p[index].evidence += "; \(obstacle.subject): \(obstacle.finding)"
+                report.p2p[index].failure = IopmemError(
+                    .verification, "\(obstacle.subject): \(obstacle.finding)",
+                    remedy: obstacle.remedy)
+            } else {
+                report.warnings.append(
+                    "\(result.peer), \(result.direction.rawValue): nobody counted what the kernel copied"
+                        + " through bounce buffers in RAM (\(reason))")
+            }
         }
     }
 
