@@ -281,7 +281,7 @@ struct DMABufTests {
             setsid iopmemctl unbind \(kept.device) --yes --revoke >/run/unbind.out 2>&1 &
             until grep -q 'let go' /run/hold.out; do sleep 0.1; done
             until grep -q dead /run/stay.out; do sleep 0.1; done
-            until dmesg | grep 'cannot be taken back, made b[y]'; do sleep 0.5; done
+            until dmesg | grep '\(kept.dev): removal waits .*made b[y]'; do sleep 0.5; done
             until grep 'waiting for .*taken back, made by' /run/unbind.out; do sleep 0.1; done
             test -e /sys/class/iopmem/\(kept.region)
             pkill -KILL -x iopmem-guest

@@ -7,12 +7,14 @@ import VMLab
 /// the card's memory like RAM, behind the IOMMU.
 ///
 ///     root port ── card0   128 MiB   devdax, and fsdax beside it
+///     root port ── card1   128 MiB   devdax
 ///     root port ── edu0              bound to vfio-pci
 @Suite("VFIO")
 struct VFIOTests {
     static let topology = Topology(
         .rootPort("rp0", .card("card0", megabytes: 128)),
-        .rootPort("rp1", .edu("edu0"))
+        .rootPort("rp1", .edu("edu0")),
+        .rootPort("rp2", .card("card1", megabytes: 128))
     ).translatingDMA()
 
     /// The debug kernel has no vfio.
@@ -44,6 +46,21 @@ struct VFIOTests {
                     of: machine.storage.card("card0"),
                     offset: namespace.offset + (16 << 20) - 2048, count: 2048)
                 #expect(Array(bytes) == (0..<2048).map { UInt8(truncatingIfNeeded: $0 * 11 + 5) })
+            }
+            try await machine.step("from one card to the other, and back") {
+                let other = try await machine.create(on: "card1", "--mode devdax --size 32M")
+                let said = try await guest.run(
+                    "iopmem-guest vfio \(words) \(namespace.path) 33554432 \(other.path)"
+                ).output
+                #expect(said == "mapped\ncopied")
+                let wanted = (0..<2048).map { UInt8(truncatingIfNeeded: $0 * 11 + 5) }
+                for (card, namespace) in [("card1", other), ("card0", namespace)] {
+                    let bytes = try Storage.bytes(
+                        of: machine.storage.card(card),
+                        offset: namespace.offset + (32 << 20) - 2048, count: 2048)
+                    #expect(Array(bytes) == wanted, "on \(card)")
+                }
+                try await guest.run("iopmemctl destroy \(other.dev) --yes")
             }
             try await machine.step("files are refused, since a file system may move them") {
                 let files = try await machine.create(on: "card0", "--size 32M")

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-// iopmem-guest vfio GROUP FUNCTION MEMORY LENGTH
+// iopmem-guest vfio GROUP FUNCTION MEMORY LENGTH [OTHER]
 //     What a hypervisor or a driver in user space does with memory for its device:
 //     maps MEMORY, a file or node, for QEMU's edu device (docs/specs/edu.rst in
 //     QEMU's source), which is bound to vfio-pci, and lets it copy the first 2 KiB
-//     to the last. Prints "mapped" and "copied", or "refused" and the name of the
-//     errno with which VFIO did not take the memory.
+//     to the last; with OTHER, of the same length, from MEMORY to the end of OTHER,
+//     and from there to the end of MEMORY. Prints "mapped" and "copied", or "refused"
+//     and the name of the errno with which VFIO did not take the memory.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 #include "guest.h"
 
 #define IOVA		0x10000000UL
+#define OTHER_IOVA	0x20000000UL
 #define PIECE		2048UL
 
 #define EDU_SOURCE	0x80
@@ -69,18 +71,26 @@ static int set_up(void)
 	return 0;
 }
 
+static int map_dma(int container, void *memory, size_t length, __u64 iova)
+{
+	struct vfio_iommu_type1_dma_map mapping = {
+		.argsz = sizeof(mapping), .iova = iova,
+		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+		.vaddr = (unsigned long)memory, .size = length,
+	};
+
+	return ioctl(container, VFIO_IOMMU_MAP_DMA, &mapping);
+}
+
 int vfio_command(int argc, char **argv)
 {
 	struct vfio_group_status status = { .argsz = sizeof(status) };
-	struct vfio_iommu_type1_dma_map mapping = {
-		.argsz = sizeof(mapping), .iova = IOVA,
-		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
-	};
+	char *memory, *other = NULL;
 	int container, group;
+	__u64 last;
 	size_t length;
-	char *memory;
 
-	if (argc != 4)
+	if (argc != 4 && argc != 5)
 		return 64;
 	length = strtoul(argv[3], NULL, 0);
 	container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
@@ -97,20 +107,30 @@ int vfio_command(int argc, char **argv)
 	if (device < 0 || set_up())
 		return fail("the device");
 	memory = map_shared(argv[2], length, 0);
-	if (!memory)
+	if (argc == 5)
+		other = map_shared(argv[4], length, 0);
+	if (!memory || (argc == 5 && !other))
 		return 1;
 	for (size_t i = 0; i < PIECE; i++) {
 		memory[i] = i * 11 + 5;
 		memory[length - PIECE + i] = 0;
 	}
-	mapping.vaddr = (unsigned long)memory;
-	mapping.size = length;
-	if (ioctl(container, VFIO_IOMMU_MAP_DMA, &mapping)) {
+	if (other)
+		memset(other + length - PIECE, 0, PIECE);
+	if (map_dma(container, memory, length, IOVA) ||
+	    (other && map_dma(container, other, length, OTHER_IOVA))) {
 		printf("refused %s\n", strerrorname_np(errno));
 		return 0;
 	}
 	puts("mapped");
-	if (run(IOVA, EDU_BUFFER, 0) || run(EDU_BUFFER, IOVA + length - PIECE, 2))
+	last = length - PIECE;
+	if (run(IOVA, EDU_BUFFER, 0))
+		return fail("DMA");
+	/* By way of the other card, and with the device's own buffer emptied in between. */
+	if (other && (run(EDU_BUFFER, OTHER_IOVA + last, 2) || run(IOVA + last, EDU_BUFFER, 0) ||
+		      run(OTHER_IOVA + last, EDU_BUFFER, 0)))
+		return fail("DMA");
+	if (run(EDU_BUFFER, IOVA + last, 2))
 		return fail("DMA");
 	puts(memcmp(memory, memory + length - PIECE, PIECE) ? "differs" : "copied");
 	return 0;

@@ -66,9 +66,12 @@ public enum ProofTable {
         Row(
             "VFIO: hypervisors, drivers in programs", "`devdax`", shownBy: "VFIOTests.passedThrough"
         ),
+        Row(
+            "QEMU: the RAM of a guest", "`fsdax`, `devdax`",
+            shownBy: "HypervisorTests.guestMemory"),
         Row("dma-buf as DRM drivers do it", "dma-buf", shownBy: "DMABufTests.removal"),
         Row("storage → accelerator", "`fsdax`, `devdax`", shownBy: "MainJobTests.direct"),
-        Row("accelerator → accelerator", "`fsdax`", shownBy: "StackedTests.stacked"),
+        Row("accelerator → accelerator", "`devdax`", shownBy: "VFIOTests.passedThrough"),
         Row("capture → accelerator", "`devdax`, dma-buf", shownBy: "CameraTests.capture"),
         Row("capture → storage", "`devdax`, dma-buf", shownBy: "CameraTests.capture"),
         Row(
