@@ -176,10 +176,25 @@ struct DMABufTests {
                 #expect(!said.contains("failed"), "\(said)")
                 #expect(said.split(separator: "\n").count > 40)
             }
+            try await guest.run("modprobe iopmem-importer")
+            let raw = try await machine.create(on: "card0", "--mode raw --size 16M")
+            let lent = [
+                "\(try id(of: namespace)) \(namespace.uuid) 2097152",
+                "\(try id(of: raw)) \(raw.uuid) 4096", "0 - \(64 << 20)",
+            ]
+            for words in lent {
+                try await machine.step("a device, the kernel and a program: \(words)") {
+                    let said = try await guest.run(
+                        "iopmem-guest importer obedient \(region) \(words) 4194304 add"
+                    ).output
+                    #expect(said.hasSuffix("\ncopied\nadded"), "it said \(said)")
+                }
+            }
+            try await guest.run("iopmemctl destroy \(raw.dev) --yes")
             try await machine.step("lent space is nobody else's, and keeps the device bound") {
                 try await guest.run(
                     """
-                    modprobe iopmem-importer; cd /run
+                    cd /run
                     setsid iopmem-guest importer obedient \(region) 0 - \(64 << 20) 4194304 hold >hold.out 2>&1 &
                     until grep -q copied hold.out; do sleep 0.1; done
                     """)

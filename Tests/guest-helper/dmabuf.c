@@ -4,12 +4,13 @@
 //     done, and what cannot: each step is a line "ok WHAT", or "failed WHAT
 //     (...)" and exit status 1 in the end. NODE is the namespace's, of 16 MiB or
 //     more; at offset FREE of the region, 4 MiB are free.
-// iopmem-guest importer KIND REGION ID UUID OFFSET LENGTH [any] [look|hold|stay]
+// iopmem-guest importer KIND REGION ID UUID OFFSET LENGTH [any] [look|add|hold|stay]
 //     Gives a dma-buf to the test's importer (Tests/importer), whose KIND is
 //     obedient, stubborn or old, and lets its device copy the first 4 KiB to the
 //     last. Prints "mapped ADDRESS ENTRIES" and "copied"; or "refused", and the
-//     name of the errno. With look it copies nothing. With hold it keeps the mapping until the memory is taken
-//     back, prints "SIGBUS" when its own mapping is gone, "dead" if nothing can be
+//     name of the errno. With look it copies nothing. With add the kernel loads and
+//     stores the last 4 KiB as well, and "added" is printed if the program sees that.
+//     With hold it keeps the mapping until the memory is taken back, prints "SIGBUS" when its own mapping is gone, "dead" if nothing can be
 //     begun with the dma-buf either, and in the end "let go"; one that is
 //     not obedient waits for 4 s in between. With stay it has a second dma-buf of
 //     the same memory that nobody imports, and keeps everything until it is killed.
@@ -346,6 +347,21 @@ static int keep(int importer, int dmabuf, char *view, __u32 kind, int stay)
 	return 0;
 }
 
+// The kernel's loads and stores by way of the dma-buf, and a program's, are of one memory.
+static int is_added(int importer, const char *view, size_t length)
+{
+	struct importer_add add = { .from = length - PAGE, .length = PAGE, .add = 0x29 };
+	struct importer_add beyond = { .from = length, .length = 1 };
+
+	if (!ioctl(importer, IMPORTER_ADD, &beyond) || errno != ERANGE ||
+	    ioctl(importer, IMPORTER_ADD, &add))
+		return 0;
+	for (size_t i = 0; i < PAGE; i++)
+		if (view[length - PAGE + i] != (char)(view[i] + 0x29))
+			return 0;
+	return 1;
+}
+
 int importer_command(int argc, char **argv)
 {
 	static const char *const kinds[] = { "obedient", "stubborn", "old" };
@@ -353,7 +369,7 @@ int importer_command(int argc, char **argv)
 	struct importer_attach attach = { .kind = IMPORTER_OLD };
 	struct importer_copy copy = { .length = PAGE };
 	struct importer_state state;
-	int importer, look = 0, hold = 0, stay = 0;
+	int importer, look = 0, add = 0, hold = 0, stay = 0;
 	char *view;
 
 	if (argc < 6)
@@ -371,6 +387,7 @@ int importer_command(int argc, char **argv)
 	call.length = strtoull(argv[5], NULL, 0);
 	for (int i = 6; i < argc; i++) {
 		look |= !strcmp(argv[i], "look");
+		add |= !strcmp(argv[i], "add");
 		hold |= !strcmp(argv[i], "hold");
 		stay |= !strcmp(argv[i], "stay");
 		if (!strcmp(argv[i], "any"))
@@ -397,6 +414,8 @@ int importer_command(int argc, char **argv)
 	if (ioctl(importer, IMPORTER_COPY, &copy))
 		return fail("IMPORTER_COPY");
 	puts(memcmp(view, view + copy.to, PAGE) ? "differs" : "copied");
+	if (add)
+		puts(is_added(importer, view, call.length) ? "added" : "not added");
 	fflush(stdout);
 	/* When it is killed, the one with the higher number is closed before the importer. */
 	if (stay && dup2(export(call), 200) < 0)

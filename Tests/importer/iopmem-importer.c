@@ -13,6 +13,7 @@
 #include <linux/dma-resv.h>
 #include <linux/io.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/iosys-map.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/pci.h>
@@ -193,6 +194,33 @@ out:
 	return error;
 }
 
+/* Twice mapped, as by two importers: the exporter hears of the first and the last. */
+static int add(struct session *session, const struct importer_add *arg)
+{
+	struct dma_buf *dmabuf = session->dmabuf;
+	struct iosys_map maps[2];
+	int error, n = 0;
+	u32 i;
+
+	if (!session->attach)
+		return -ENOTCONN;
+	if (arg->from > dmabuf->size || arg->length > dmabuf->size - arg->from)
+		return -ERANGE;
+	dma_resv_lock(dmabuf->resv, NULL);
+	do
+		error = dma_buf_vmap(dmabuf, &maps[n]);
+	while (!error && ++n < 2);
+	for (i = 0; !error && i < arg->length; i++) {
+		u8 byte = iosys_map_rd(&maps[0], arg->from + i, u8);
+
+		iosys_map_wr(&maps[1], arg->from + i, u8, byte + arg->add);
+	}
+	while (n--)
+		dma_buf_vunmap(dmabuf, &maps[n]);
+	dma_resv_unlock(dmabuf->resv);
+	return error;
+}
+
 static int describe(struct session *session, struct importer_state *state)
 {
 	*state = (struct importer_state) { .told = atomic_read(&session->told) };
@@ -215,6 +243,7 @@ static long importer_ioctl(struct file *file, unsigned int cmd, unsigned long va
 	union {
 		struct importer_attach attach;
 		struct importer_copy copy;
+		struct importer_add add;
 		struct importer_state state;
 	} arg;
 	int error = 0;
@@ -231,6 +260,9 @@ static long importer_ioctl(struct file *file, unsigned int cmd, unsigned long va
 		break;
 	case IMPORTER_COPY:
 		error = copy(session, &arg.copy);
+		break;
+	case IMPORTER_ADD:
+		error = add(session, &arg.add);
 		break;
 	case IMPORTER_STATE:
 		error = describe(session, &arg.state);

@@ -24,6 +24,13 @@ struct importer_copy {
 	__u32 reserved;
 };
 
+/* Bytes of the dma-buf, loaded and stored by the kernel (vmap): each becomes what it was, plus @add. */
+struct importer_add {
+	__u64 from;
+	__u32 length;
+	__u32 add;
+};
+
 struct importer_state {
 	__u64 address;	/* of the first entry, for the device */
 	__u32 entries;
@@ -37,5 +44,6 @@ struct importer_state {
 #define IMPORTER_COPY	_IOW('i', 2, struct importer_copy)
 #define IMPORTER_STATE	_IOR('i', 3, struct importer_state)
 #define IMPORTER_DETACH	_IO('i', 4)
+#define IMPORTER_ADD	_IOW('i', 5, struct importer_add)
 
 #endif
