@@ -51,6 +51,11 @@ struct CameraTests {
                     #expect(Set(pictures).count > 1)
                 }
             }
+            for kind in ["userptr", "dmabuf"] {
+                try await machine.step("the card goes under a camera that writes to it (\(kind))") {
+                    try await remove(under: kind, machine)
+                }
+            }
             try await machine.step("memory that a file system may move is refused") {
                 let files = try await machine.create(on: "card0", "--size 32M --force")
                 try await machine.guest.run(FileSystem.ext4.mount(files.path, at: "/run/files"))
@@ -62,5 +67,30 @@ struct CameraTests {
                 try await machine.guest.run("umount /run/files")
             }
         }
+    }
+
+    /// The camera has the pages, or a dma-buf, for as long as its program does not end; and that ends
+    /// because the drive no longer gets at them.
+    private func remove(under kind: String, _ machine: Machine) async throws {
+        let card = try await machine.function("card0").address
+        let namespace = try #require(try await machine.list().namespaces.first)
+        try await machine.guest.run(
+            """
+            cd /run
+            setsid iopmem-guest camera \(kind) /dev/video0 \(namespace.path) /dev/nvme0n1 \
+                \(Self.frames) forever >frames.out 2>&1 &
+            until grep -q streaming frames.out; do sleep 0.1; done
+            """, within: 60)
+        let said = try await machine.refused(4, "iopmemctl destroy \(namespace.dev) --yes")
+        #expect(said.contains("iopmem-guest"), "it said \(said)")
+        try await machine.guest.run(
+            """
+            echo 1 >/sys/bus/pci/devices/\(card)/remove
+            while pgrep -x iopmem-guest; do sleep 0.1; done
+            if grep iopmem /proc/iomem; then exit 1; fi
+            """, within: 60)
+        #expect(try await machine.guest.run("tail -n 1 /run/frames.out").output == "EFAULT")
+        try await machine.guest.run("echo 1 >/sys/bus/pci/rescan; udevadm settle")
+        _ = try await machine.create(on: "card0", "--mode devdax --size 64M")
     }
 }

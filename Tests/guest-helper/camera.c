@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-// iopmem-guest camera userptr|dmabuf VIDEO MEMORY DRIVE FRAMES
+// iopmem-guest camera userptr|dmabuf VIDEO MEMORY DRIVE FRAMES [forever]
 //     Captures frames straight into MEMORY, one each MiB, and stores each from
 //     there on DRIVE, at the same offset, by O_DIRECT. The camera is given
 //     pointers into a mapping (V4L2 USERPTR), or dma-bufs of a devdax node.
 //     Prints "capturing" when the camera has begun, then "FRAMES frames of N
 //     bytes"; or the name of the errno with which the camera refused the memory.
+//     With forever the camera has the memory of each frame again once it is stored:
+//     prints "streaming" after the first, and the name of the errno with which it ends.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -69,7 +71,7 @@ static int describe_slot(struct v4l2_buffer *buffer, unsigned int i)
 }
 
 // 0; 1 after a message; -1 when the camera does not take the memory, with errno.
-static int capture(unsigned int frames)
+static int begin(unsigned int frames)
 {
 	int type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
 
@@ -83,6 +85,14 @@ static int capture(unsigned int frames)
 		return fail("VIDIOC_STREAMON");
 	puts("capturing");
 	fflush(stdout);
+	return 0;
+}
+
+// 0, or 1 after a message.
+static int capture(unsigned int frames)
+{
+	int type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+
 	for (unsigned int i = 0; i < frames; i++) {
 		struct v4l2_buffer buffer = { .type = type, .memory = kind };
 
@@ -96,12 +106,29 @@ static int capture(unsigned int frames)
 	return ioctl(video, VIDIOC_STREAMOFF, &type) ? fail("VIDIOC_STREAMOFF") : 0;
 }
 
+// Until something fails, with errno.
+static void stream(int drive)
+{
+	for (int round = 0;; round++) {
+		struct v4l2_buffer buffer = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE, .memory = kind };
+
+		if (ioctl(video, VIDIOC_DQBUF, &buffer) ||
+		    pwrite(drive, memory + buffer.index * SLOT, SLOT, 0) != (ssize_t)SLOT ||
+		    ioctl(video, VIDIOC_QBUF, &buffer))
+			return;
+		if (!round) {
+			puts("streaming");
+			fflush(stdout);
+		}
+	}
+}
+
 int camera_command(int argc, char **argv)
 {
 	unsigned int frames;
-	int drive, status;
+	int drive, status, forever = argc == 6 && !strcmp(argv[5], "forever");
 
-	if (argc != 5)
+	if (argc != 5 && !forever)
 		return 64;
 	kind = strcmp(argv[0], "dmabuf") ? V4L2_MEMORY_USERPTR : V4L2_MEMORY_DMABUF;
 	argv++;
@@ -121,12 +148,16 @@ int camera_command(int argc, char **argv)
 		((volatile long *)memory)[i] = -1;
 	if (set_up(frames))
 		return 1;
-	status = capture(frames);
-	if (status < 0) {
+	status = begin(frames);
+	if (status > 0)
+		return 1;
+	if (forever && !status)
+		stream(drive);
+	if (forever || status) {
 		puts(strerrorname_np(errno));
 		return 0;
 	}
-	if (status)
+	if (capture(frames))
 		return 1;
 	for (unsigned int i = 0; i < frames; i++) {
 		char *at = memory + i * SLOT;
