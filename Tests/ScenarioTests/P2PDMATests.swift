@@ -156,6 +156,7 @@ struct P2PDMATests {
                         == "1\n\(64 << 20)")
                 return namespace
             }
+            let stream = "iopmem-guest p2pmem-stream \(namespace.path) /dev/nvme0n1 1048576"
             try await machine.step("a second one, and its end, are refused") {
                 let second = try await machine.refused(
                     6, "iopmemctl create --device \(card) --mode p2pdma --size 2M")
@@ -184,9 +185,36 @@ struct P2PDMATests {
                 let listing = try await machine.list()
                 #expect(listing.namespaces.map(\.state) == ["enabled", "enabled"])
             }
-            try await machine.step("unless it is taken away") {
+            try await machine.step("who is killed in the middle of a transfer gives it back") {
+                try await guest.run(
+                    """
+                    pkill -KILL -x iopmem-guest; while pgrep -x iopmem-guest; do sleep 0.1; done
+                    cd /run
+                    setsid \(stream) >stream.out 2>&1 &
+                    until grep -q streaming stream.out; do sleep 0.1; done
+                    """, within: 60)
+                let said = try await machine.refused(4, "iopmemctl unbind \(card) --yes")
+                #expect(said.contains("memory of \(namespace.dev) is allocated"), "it said \(said)")
+                try await guest.run(
+                    """
+                    pkill -KILL -x iopmem-guest; while pgrep -x iopmem-guest; do sleep 0.1; done
+                    # The pool tells how much nobody has.
+                    until [ $(cat \(pool)/available) = \(64 << 20) ]; do sleep 0.1; done
+                    """, within: 60)
+            }
+            try await machine.step("transfers go on when it is taken away") {
+                try await guest.run(
+                    """
+                    cd /run
+                    setsid iopmem-guest p2pmem-hold \(namespace.path) 1048576 >hold.out 2>&1 &
+                    setsid \(stream) >stream.out 2>&1 &
+                    until grep -q mapped hold.out && grep -q streaming stream.out; do sleep 0.1; done
+                    """, within: 60)
+            }
+            try await machine.step("what nobody else can take away is taken away") {
                 try await guest.run("iopmemctl unbind \(card) --yes --revoke", within: 60)
                 try await guest.run("while pgrep -x iopmem-guest; do sleep 0.1; done", within: 60)
+                #expect(try await guest.run("tail -n 1 /run/stream.out").output == "EFAULT")
                 try await guest.run("test ! -e \(pool)")
             }
             try await machine.step("after which there may be another") {

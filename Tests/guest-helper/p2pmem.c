@@ -7,6 +7,9 @@
 // iopmem-guest p2pmem-hold ALLOCATE LENGTH
 //     Maps so much of it, prints "mapped", and keeps it until it is killed or
 //     the memory is taken away (SIGBUS).
+// iopmem-guest p2pmem-stream ALLOCATE DRIVE LENGTH
+//     O_DIRECT reads of DRIVE into so much of it, again and again; prints
+//     "streaming" after the first, and the name of the errno with which they end.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -81,11 +84,33 @@ static int hold(char **argv)
 	}
 }
 
+static int stream(char **argv)
+{
+	size_t length = strtoull(argv[2], NULL, 0);
+	char *memory = map_shared(argv[0], length, 0);
+	int drive = open(argv[1], O_RDONLY | O_DIRECT | O_CLOEXEC), error;
+
+	if (!memory)
+		return 1;
+	if (drive < 0)
+		return fail(argv[1]);
+	for (int round = 0; !(error = move(drive, memory, length, 0)); round++) {
+		if (!round) {
+			puts("streaming");
+			fflush(stdout);
+		}
+	}
+	puts(strerrorname_np(error));
+	return 0;
+}
+
 int p2pmem_command(int argc, char **argv)
 {
 	if (argc == 4 && !strcmp(argv[0], "p2pmem"))
 		return transfer(argv + 1);
 	if (argc == 3 && !strcmp(argv[0], "p2pmem-hold"))
 		return hold(argv + 1);
+	if (argc == 4 && !strcmp(argv[0], "p2pmem-stream"))
+		return stream(argv + 1);
 	return 64;
 }
