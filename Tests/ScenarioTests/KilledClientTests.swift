@@ -22,6 +22,12 @@ struct KilledClientTests {
         let start: String
         /// What is true once it works.
         let works: String
+        /// The namespace that it uses.
+        var options = "--mode devdax --size 96M"
+        /// What the refusal to destroy that names as its holder; the program, if nil.
+        var holder: String?
+        /// What an administrator has to do once it is dead.
+        var afterwards = "true"
     }
 
     @Test("what a killed program held is given back", arguments: Kernel.supported)
@@ -34,26 +40,31 @@ struct KilledClientTests {
             for client in clients(on: kernel) {
                 try await machine.step("killed: \(client.name)") {
                     let namespace = try await machine.create(
-                        on: "card0", "--mode devdax --size 96M --name rings")
-                    #expect(namespace.path == "/dev/iopdax0n1")
+                        on: "card0", "\(client.options) --name rings")
                     let words = "/dev/\(namespace.region) 1 \(namespace.uuid)"
                     try await guest.run(
                         """
                         cd /run
-                        \(client.start.replacing("REGION", with: words))
+                        \(client.start.replacing("REGION", with: words)
+                            .replacing("UUID", with: namespace.uuid))
                         until \(client.works); do sleep 0.1; done
                         """, within: 120)
                     // It is in the middle of it: what it uses cannot go.
                     let said = try await machine.refused(4, "iopmemctl destroy rings --yes")
-                    #expect(said.contains(namespace.dev), "destroy said \(said)")
+                    #expect(
+                        said.contains(namespace.dev)
+                            && said.contains(client.holder ?? client.program),
+                        "destroy said \(said)")
                     try await guest.run(
                         """
                         pkill -KILL -x \(client.program)
                         while pgrep -x \(client.program) >/dev/null; do sleep 0.1; done
+                        \(client.afterwards)
                         """, within: 120)
                     // A device may have a moment's work left.
                     try await guest.run(
-                        "until iopmemctl destroy rings --yes; do sleep 0.5; done", within: 60)
+                        "until iopmemctl destroy rings --yes --force; do sleep 0.5; done",
+                        within: 60)
                 }
             }
             try await guest.run("rmmod iopmem-importer && rmmod iopmem")
@@ -88,7 +99,7 @@ struct KilledClientTests {
                         """,
                     works: "grep -q 'remote address' client.out"))
         }
-        clients += network(node) + importers()
+        clients += [file(), farDisk()] + network(node) + importers()
         // The debug kernel has no vivid, which needs frame buffers.
         guard !kernel.looksForBugs else { return clients }
         for kind in ["userptr", "dmabuf"] {
@@ -106,6 +117,41 @@ struct KilledClientTests {
                     works: "pgrep -x iopmem-guest >/dev/null"))
         }
         return clients
+    }
+
+    /// A drive reads into a file with DAX, and writes from it.
+    private func file() -> Client {
+        Client(
+            name: "fio into a file", program: "fio",
+            start: """
+                \(FileSystem.ext4.mount("/dev/iopmem0n1", at: "/run/files"))
+                fallocate -l 64M files/buffer
+                setsid fio --name=peer --filename=/dev/nvme0n1 --rw=randrw --bs=64k --size=16M \
+                --direct=1 --ioengine=io_uring --iodepth=8 --iomem=mmapshared:/run/files/buffer \
+                --time_based --runtime=100 --thread --status-interval=1 >fio.out 2>&1 &
+                """,
+            works: "grep -q 'io=[1-9]' fio.out", options: "--size 96M --force",
+            holder: "mounted on /run/files", afterwards: "umount /run/files")
+    }
+
+    /// The namespace is another machine's disk, by NVMe over TCP.
+    private func farDisk() -> Client {
+        Client(
+            name: "fio on another machine's disk", program: "fio",
+            start: """
+                modprobe nvme-tcp
+                mkdir -p /etc/nvme; nvme gen-hostnqn >/etc/nvme/hostnqn
+                iopmemctl share rings --host $(cat /etc/nvme/hostnqn) >/dev/null
+                nvme connect -t tcp -a 127.0.0.1 -s 4420 -n nqn.2014-08.org.nvmexpress:uuid:UUID
+                disk=/dev/disk/by-id/nvme-uuid.UUID
+                until [ -b $disk ]; do sleep 0.1; done
+                setsid fio --name=far --filename=$disk --rw=randrw --bs=64k --size=16M --direct=1 \
+                --ioengine=io_uring --iodepth=8 --time_based --runtime=100 --thread \
+                --status-interval=1 >fio.out 2>&1 &
+                """,
+            works: "grep -q 'io=[1-9]' fio.out", options: "--mode raw --size 96M",
+            holder: "it is shared as nqn.",
+            afterwards: "nvme disconnect-all; iopmemctl unshare rings")
     }
 
     private func network(_ node: String) -> [Client] {

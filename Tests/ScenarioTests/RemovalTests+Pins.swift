@@ -83,6 +83,7 @@ extension RemovalTests {
                     """)
                 let said = try await machine.refused(4, "iopmemctl destroy \(mapped.dev) --yes")
                 #expect(said.contains("512 pages of \(mapped.dev) are pinned"), "it said \(said)")
+                #expect(said.contains("used by iopmem-guest["), "it said \(said)")
                 try await guest.run(
                     """
                     cd /run

@@ -72,6 +72,19 @@ struct VFIOTests {
                 #expect(said == "refused EOPNOTSUPP")
                 try await guest.run("umount /run/files")
             }
+            try await machine.step("its driver is killed in the middle of it") {
+                try await guest.run(
+                    """
+                    cd /run
+                    setsid iopmem-guest vfio \(words) \(namespace.path) 16777216 forever >out 2>&1 &
+                    until grep -q copied out; do sleep 0.1; done
+                    """)
+                let said = try await machine.refused(4, "iopmemctl destroy \(namespace.dev) --yes")
+                #expect(said.contains("iopmem-guest"), "it said \(said)")
+                try await guest.run(
+                    "pkill -KILL -x iopmem-guest; while pgrep -x iopmem-guest; do sleep 0.1; done",
+                    within: 60)
+            }
             try await machine.step("and nothing is held afterwards") {
                 try await guest.run("iopmemctl destroy \(namespace.dev) --yes")
             }

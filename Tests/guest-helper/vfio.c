@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-// iopmem-guest vfio GROUP FUNCTION MEMORY LENGTH [OTHER]
+// iopmem-guest vfio GROUP FUNCTION MEMORY LENGTH [OTHER|forever]
 //     What a hypervisor or a driver in user space does with memory for its device:
 //     maps MEMORY, a file or node, for QEMU's edu device (docs/specs/edu.rst in
 //     QEMU's source), which is bound to vfio-pci, and lets it copy the first 2 KiB
 //     to the last; with OTHER, of the same length, from MEMORY to the end of OTHER,
-//     and from there to the end of MEMORY. Prints "mapped" and "copied", or "refused"
-//     and the name of the errno with which VFIO did not take the memory.
+//     and from there to the end of MEMORY; with forever, again and again until it is
+//     killed. Prints "mapped" and, after the first time, "copied"; or "refused" and the
+//     name of the errno with which VFIO did not take the memory.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -86,7 +87,8 @@ int vfio_command(int argc, char **argv)
 {
 	struct vfio_group_status status = { .argsz = sizeof(status) };
 	char *memory, *other = NULL;
-	int container, group;
+	int container, group, forever = argc == 5 && !strcmp(argv[4], "forever");
+	const char *second = argc == 5 && !forever ? argv[4] : NULL;
 	__u64 last;
 	size_t length;
 
@@ -107,9 +109,9 @@ int vfio_command(int argc, char **argv)
 	if (device < 0 || set_up())
 		return fail("the device");
 	memory = map_shared(argv[2], length, 0);
-	if (argc == 5)
-		other = map_shared(argv[4], length, 0);
-	if (!memory || (argc == 5 && !other))
+	if (second)
+		other = map_shared(second, length, 0);
+	if (!memory || (second && !other))
 		return 1;
 	for (size_t i = 0; i < PIECE; i++) {
 		memory[i] = i * 11 + 5;
@@ -133,5 +135,8 @@ int vfio_command(int argc, char **argv)
 	if (run(EDU_BUFFER, IOVA + last, 2))
 		return fail("DMA");
 	puts(memcmp(memory, memory + length - PIECE, PIECE) ? "differs" : "copied");
-	return 0;
+	fflush(stdout);
+	while (forever && !run(IOVA, EDU_BUFFER, 0) && !run(EDU_BUFFER, IOVA + last, 2))
+		;
+	return forever ? fail("DMA") : 0;
 }
