@@ -61,4 +61,15 @@ struct WrongDriverTests {
         #expect(MemoryAccess(line, region: "serial") == nil)
         #expect(MemoryAccess("pci_nvme_read cid 73 nsid 1", region: "nvme-cmb") == nil)
     }
+    @Test("what a network card sent is read from QEMU's record")
+    func sent() {
+        func bytes(_ lower: String) -> SentBytes? {
+            SentBytes("1234@1700000000.123456:e1000e_tx_descr 0xc9000000 : \(lower) 0")
+        }
+        #expect(bytes("3b1005a8")?.addresses == 0xc900_0000..<0xc900_05a8)
+        // The older form has shorter ones; a context has no data.
+        #expect(bytes("0b00005a")?.addresses == 0xc900_0000..<0xc900_005a)
+        #expect(bytes("20000123") == nil)
+        #expect(SentBytes("pci_nvme_read cid 73 nsid 1 : 5 0") == nil)
+    }
 }
