@@ -29,18 +29,24 @@ struct TranslationTests {
                 try await machine.guest.run(FileSystem.ext4.mount(namespace.path, at: "/run/card"))
                 try await machine.guest.run("fallocate -l \(Self.length) \(file)")
             }
-            try await machine.step("into the card: QEMU's IOMMU sends every byte to the BAR") {
-                let trace = try await machine.transfer(
-                    "iopmem-guest transfer in /dev/nvme0n1 \(file) \(Self.length)")
-                #expect(trace.bytesRead == Self.length)
-                #expect(trace.untranslatedBytes == 0)
-                #expect(trace.bytes(in: bar) == Self.length)
-                #expect(trace.bytes(outside: bar) == 0)
-                let onCard = try await machine.bytesOnCard(
-                    ofFile: file, count: Self.length, card: "card0", start: namespace.offset)
-                let onDrive = try Storage.bytes(
-                    of: machine.storage.drive("nvme0"), offset: 0, count: Self.length)
-                #expect(onCard == onDrive)
+            for (direction, moved) in [("in", \NVMeTrace.bytesRead), ("out", \.bytesWritten)] {
+                try await machine.step("\(direction): QEMU's IOMMU sends every byte to the BAR") {
+                    if direction == "out" {
+                        try await machine.guest.run(
+                            "head -c \(Self.length) /dev/urandom >\(file) && sync \(file)")
+                    }
+                    let trace = try await machine.transfer(
+                        "iopmem-guest transfer \(direction) /dev/nvme0n1 \(file) \(Self.length)")
+                    #expect(trace[keyPath: moved] == Self.length)
+                    #expect(trace.untranslatedBytes == 0)
+                    #expect(trace.bytes(in: bar) == Self.length)
+                    #expect(trace.bytes(outside: bar) == 0)
+                    let onCard = try await machine.bytesOnCard(
+                        ofFile: file, count: Self.length, card: "card0", start: namespace.offset)
+                    let onDrive = try Storage.bytes(
+                        of: machine.storage.drive("nvme0"), offset: 0, count: Self.length)
+                    #expect(onCard == onDrive)
+                }
             }
             try await machine.step("into RAM: the same record shows RAM") {
                 let trace = try await machine.transfer(
@@ -51,9 +57,10 @@ struct TranslationTests {
             }
             try await machine.step("iopmemctl comes to the same verdict") {
                 let verdict: Verified = try await machine.guest.run(
-                    "iopmemctl verify /run/card/data --size 8M --peer /dev/nvme0n1 -o json"
+                    "iopmemctl verify /run/card/data --size 8M --peer /dev/nvme0n1 --peer-write -o json"
                 ).json()
                 #expect(verdict.verify.result == "pass")
+                #expect(verdict.verify.p2p.map(\.direction) == ["peer-to-bar", "bar-to-peer"])
             }
         }
     }
