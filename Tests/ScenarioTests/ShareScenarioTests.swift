@@ -5,17 +5,21 @@ import VMLab
 
 /// A namespace for other machines, through the kernel's NVMe target, reached by its NVMe host.
 ///
-///     card0   256 MiB ─── namespace ─── nvmet ─── TCP on 127.0.0.1 ─── nvme ─── ext4, fio
+///     card0   256 MiB ─── namespace ─── nvmet ─── net0 ─── QEMU's hub ─── net1 ─── nvme ─── ext4, fio
+///                                       10.9.0.1                          10.9.0.2, in a network
+///                                                                         namespace of its own
 @Suite("Sharing with other machines")
 struct ShareScenarioTests {
     static let topology = Topology(.card("card0", megabytes: 256))
+    static let wired = Topology(.card("card0", megabytes: 256), .linked("net0", "net1"))
 
     @Test(
         "it is exported, formatted and verified from the other side, and held meanwhile",
         arguments: Kernel.supported)
     func export(on kernel: Kernel) async throws {
-        try await scenario(Self.topology, on: kernel) { machine in
+        try await scenario(Self.wired, on: kernel) { machine in
             let guest = machine.guest
+            try await machine.wireNetworkCards()
             try await guest.run("mkdir -p /etc/nvme; nvme gen-hostnqn >/etc/nvme/hostnqn")
             let namespace = try await machine.create(on: "card0", "--size 128M --name far")
             try await machine.step("what is mounted here is refused, and so is a door for all") {
@@ -23,21 +27,26 @@ struct ShareScenarioTests {
                 let said = try await machine.refused(4, "iopmemctl share far")
                 #expect(said.contains("mounted on /run/near"))
                 try await guest.run("umount /run/near; wipefs --quiet --all \(namespace.path)")
-                let open = try await machine.refused(64, "iopmemctl share far --address 0.0.0.0")
-                #expect(open.contains("--host"))
+                for door in ["0.0.0.0", "10.9.0.1"] {
+                    let open = try await machine.refused(
+                        64, "iopmemctl share far --address \(door)")
+                    #expect(open.contains("--host"))
+                }
             }
             let share = try await machine.step("exported to one host, by its name") {
                 let shares: Shares = try await guest.run(
-                    "iopmemctl share far --host $(cat /etc/nvme/hostnqn) -o json"
+                    "iopmemctl share far --address 10.9.0.1 --host $(cat /etc/nvme/hostnqn) -o json"
                 ).json()
                 let share = try #require(shares.shares.first)
                 #expect(share.nqn == "nqn.2014-08.org.nvmexpress:uuid:\(namespace.uuid)")
+                #expect(share.address == "10.9.0.1")
                 #expect(share.port == 4420)
                 let again: Shares = try await guest.run("iopmemctl share -o json").json()
                 #expect(again.shares == shares.shares)
                 return share
             }
-            let connect = "nvme connect -t tcp -a 127.0.0.1 -s 4420 -n \(share.nqn)"
+            let connect =
+                "ip netns exec far nvme connect -t tcp -a 10.9.0.1 -s 4420 -n \(share.nqn)"
             try await machine.step("another host is turned away") {
                 try await guest.run(
                     "modprobe nvme-tcp; ! \(connect) --hostnqn=nqn.2014-08.org.example:stranger")
