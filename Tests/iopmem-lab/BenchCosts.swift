@@ -8,48 +8,49 @@ struct BenchCosts {
 
     struct Result: Sendable {
         /// Seconds of processor time for the smallest part of a command, whatever the size.
-        let createBase: Double
-        let destroyBase: Double
+        let createBase: BenchSpread
+        let destroyBase: BenchSpread
         /// Seconds more for each GiB.
-        let createPerGiB: Double
-        let destroyPerGiB: Double
-        /// KiB of RAM for each GiB, by map; nil where this build of the tool has no such map.
-        let memory: [(map: String, measured: Int?, computed: Int)]
+        let createPerGiB: BenchSpread
+        let destroyPerGiB: BenchSpread
+        /// KiB of RAM for each GiB, by mode.
+        let memory: [(mode: String, measured: Int, computed: Int)]
     }
 
     private static let small = 64
     private static let large = 2048
+    /// KiB of struct pages for each GiB. fsdax: 64 bytes, sizeof(struct page), for each page of 4 KiB;
+    /// devdax: two pages for each 2 MiB (mm/sparse-vmemmap.c, vmemmap_populate_compound_pages()).
+    private static let structPages = [("fsdax", 16 << 10), ("devdax", 4 << 10)]
 
     func measure(rounds: Int) async throws -> Result {
         try await machine.step("create and destroy") {
             let card = try await machine.function("card1").address
             try await machine.guest.run("iopmemctl bind \(card) --yes")
-            var creates: [Int: [Double]] = [:]
-            var destroys: [Int: [Double]] = [:]
-            var taken: [Double] = []
+            var small: [Turn] = []
+            var large: [Turn] = []
+            var taken: [String: [Double]] = [:]
             for _ in 0..<rounds {
-                for megabytes in [Self.small, Self.large] {
-                    let turn = try await turn(card, megabytes)
-                    creates[megabytes, default: []].append(turn.create)
-                    destroys[megabytes, default: []].append(turn.destroy)
-                    if megabytes == Self.large { taken.append(turn.memory) }
+                small.append(try await turn(card, Self.small, "fsdax"))
+                for (mode, _) in Self.structPages {
+                    let turn = try await turn(card, Self.large, mode)
+                    taken[mode, default: []].append(turn.memory)
+                    if mode == "fsdax" { large.append(turn) }
                 }
             }
             let gib = Double(Self.large - Self.small) / 1024
-            func base(_ times: [Int: [Double]]) -> Double {
-                BenchSpread(times[Self.small] ?? []).median
+            func slope(_ time: KeyPath<Turn, Double>) -> BenchSpread {
+                BenchSpread(
+                    zip(small, large).map { ($1[keyPath: time] - $0[keyPath: time]) / gib })
             }
-            func slope(_ times: [Int: [Double]]) -> Double {
-                (BenchSpread(times[Self.large] ?? []).median - base(times)) / gib
-            }
-            let memory = Int(BenchSpread(taken).median * 1024 / Double(Self.large))
             return Result(
-                createBase: base(creates), destroyBase: base(destroys),
-                createPerGiB: slope(creates), destroyPerGiB: slope(destroys),
-                memory: [
-                    // 64 bytes, sizeof(struct page), for each page of 4 KiB.
-                    ("mem", memory, 16 << 10)
-                ])
+                createBase: BenchSpread(small.map(\.create)),
+                destroyBase: BenchSpread(small.map(\.destroy)),
+                createPerGiB: slope(\.create), destroyPerGiB: slope(\.destroy),
+                memory: Self.structPages.map { mode, computed in
+                    let kilobytes = BenchSpread(taken[mode] ?? []).median
+                    return (mode, Int(kilobytes * 1024 / Double(Self.large)), computed)
+                })
         }
     }
 
@@ -60,7 +61,7 @@ struct BenchCosts {
         let memory: Double
     }
 
-    private func turn(_ card: String, _ megabytes: Int) async throws -> Turn {
+    private func turn(_ card: String, _ megabytes: Int, _ mode: String) async throws -> Turn {
         let output = try await machine.guest.run(
             """
             cd /run && rm -f clock
@@ -68,7 +69,7 @@ struct BenchCosts {
             sync; echo 3 >/proc/sys/vm/drop_caches
             before=$(available)
             iopmem-guest clock clock
-            iopmemctl create --device \(card) --size \(megabytes)M --name cost --yes >/dev/null
+            iopmemctl create --device \(card) --mode \(mode) --size \(megabytes)M --name cost --yes >/dev/null
             iopmem-guest clock clock
             udevadm settle
             echo 3 >/proc/sys/vm/drop_caches

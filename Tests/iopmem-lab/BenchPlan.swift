@@ -29,7 +29,7 @@ struct BenchPlan {
             try await measure(lines, BenchDevice.allCases, machine, into: &results.table)
             results.faults = try await BenchFaults(machine: machine).measure(rounds: rounds)
             results.verify = try await BenchVerify(machine: machine).measure(rounds: rounds)
-            results.costs = try await BenchCosts(machine: machine).measure(rounds: min(rounds, 3))
+            results.costs = try await BenchCosts(machine: machine).measure(rounds: rounds)
             return results
         }
         results.generation = BenchVerify.generation(rounds: rounds)

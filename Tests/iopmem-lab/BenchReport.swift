@@ -236,23 +236,24 @@ struct BenchReport {
         var text = """
             ## What a namespace costs
 
-            Processor time of `iopmemctl`, of the kernel and of udev, in seconds.
+            Processor time of `iopmemctl`, of the kernel and of udev, in seconds: the median, and in brackets the \
+            middle half of the rounds.
 
             | | for any size | for each GiB |
             |---|--:|--:|
-            | create (fsdax) | \(number(costs.createBase, 2)) | \(number(costs.createPerGiB, 3)) |
-            | destroy | \(number(costs.destroyBase, 2)) | \(number(costs.destroyPerGiB, 3)) |
+            | create (fsdax) | \(spread(costs.createBase)) | \(spread(costs.createPerGiB)) |
+            | destroy | \(spread(costs.destroyBase)) | \(spread(costs.destroyPerGiB)) |
 
-            RAM for each GiB, as less of MemAvailable, and 64 bytes for each page.
+            RAM for each GiB with `--map mem`, as less of MemAvailable, and as the struct pages say.
 
-            | map | measured | computed |
+            | mode | measured | computed |
             |---|--:|--:|
 
             """
         for entry in costs.memory {
-            let measured = entry.measured.map { "\(number(Double($0) / 1024, 1)) MiB" } ?? "refused"
+            let (measured, computed) = (Double(entry.measured), Double(entry.computed))
             text +=
-                "| \(entry.map) | \(measured) | \(number(Double(entry.computed) / 1024, 1)) MiB |\n"
+                "| \(entry.mode) | \(number(measured / 1024, 1)) MiB | \(number(computed / 1024, 1)) MiB |\n"
         }
         return text
     }
