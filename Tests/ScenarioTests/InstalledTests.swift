@@ -7,11 +7,13 @@ import VMLab
 /// there, and nobody calls iopmemctl but udev, systemd and an administrator.
 ///
 ///     root complex ─┬─ slot0 ── card0   128 MiB   is unplugged, and plugged in again
+///                   ├─ slot1                      or here
 ///                   └─ cmb0              64 MiB   an NVMe controller, whose driver the initramfs has
 @Suite("Installed packages")
 struct InstalledTests {
     static let topology = Topology(
         .rootPort("slot0", reserve: 256, child: .card("card0", megabytes: 128)),
+        .rootPort("slot1", reserve: 256, child: nil),
         .device("cmb0", model: "nvme,serial=cmb0,cmb_size_mb=64,legacy-cmb=on"))
 
     /// Debian 12 with its own kernel; Debian 13 with the newest one of its backports where asked for.
@@ -81,6 +83,17 @@ struct InstalledTests {
                     """)
                 return try #require(made.namespaces.first)
             }
+            let scratch = try await machine.step("one that is made anew when it is empty") {
+                let made: Created = try await guest.run(
+                    "iopmemctl create --device \(card) --size 16M --name scratch --persist -o json"
+                ).json()
+                try await guest.run(
+                    """
+                    sed -i 's/^name = scratch$/&\\nmkfs = ext4/' /etc/iopmem/*.conf
+                    iopmemctl config check
+                    """)
+                return try #require(made.namespaces.first)
+            }
             try await machine.step("and one for other machines") {
                 try await guest.run(
                     """
@@ -101,15 +114,21 @@ struct InstalledTests {
                 #expect(said.errors.contains("update-initramfs -u"), "\(said.errors)")
                 try await guest.run("update-initramfs -u", within: 900)
             }
-            try await machine.step("the tool is installed anew under a mounted namespace") {
+            try await machine.step("a newer tool is installed under a mounted namespace") {
                 // From here on the initramfs stays as it is: a guest takes minutes to make one.
                 try await guest.run(
                     """
                     echo update_initramfs=no >/etc/initramfs-tools/update-initramfs.conf
-                    dpkg --install /packages/iopmem-tools_*.deb
+                    dpkg-deb --raw-extract /packages/iopmem-tools_*.deb /tmp/newer
+                    sed -i 's/^Version: .*/&+newer/' /tmp/newer/DEBIAN/control
+                    dpkg-deb -Znone --build /tmp/newer /tmp/newer.deb
+                    dpkg --install /tmp/newer.deb
+                    dpkg-query --show --showformat '${Version} ${db:Status-Status}' iopmem-tools |
+                        grep -x '.*+newer installed'
+                    rm -r /tmp/newer /tmp/newer.deb
                     seq 100000 | cmp - /srv/files/numbers
                     """, within: 400)
-                #expect(try await machine.list().namespaces.count == 3)
+                #expect(try await machine.list().namespaces.count == 4)
             }
             // A guest takes many minutes to compile it, so not everywhere.
             if Setting.number("IOPMEM_ALL_DEBIANS") == 1 {
@@ -120,7 +139,7 @@ struct InstalledTests {
                         dkms status iopmem | grep "$(uname -r).*installed"
                         seq 100000 | cmp - /srv/files/numbers
                         """, within: 3600)
-                    #expect(try await machine.list().namespaces.count == 3)
+                    #expect(try await machine.list().namespaces.count == 4)
                 }
             }
             try await machine.step("the card is unplugged, and plugged in again") {
@@ -130,8 +149,28 @@ struct InstalledTests {
                 try await isThere(files, machine)
                 try await isShared(machine)
             }
+            try await machine.step("into another slot, which its file is told of") {
+                for slot in ["slot1", "slot0"] {
+                    let port = try await machine.function(slot).address.dropFirst("0000:".count)
+                    try await guest.run(
+                        """
+                        sed -i 's,^path = .*,path = \(port)/00.0,' /etc/iopmem/\(card).conf
+                        umount /srv/files
+                        """)
+                    try await machine.qmp.unplug("card0")
+                    try await machine.plug(card: "card0", into: slot)
+                    try await isThere(files, machine)
+                    let there = try await machine.function("card0").address
+                    #expect((there == card) == (slot == "slot0"))
+                    #expect(try await machine.list().namespace(files.dev).device == there)
+                }
+                try await guest.run("iopmemctl config check")
+            }
             // The power goes without a farewell.
             try await guest.run("sync")
+            try Storage.overwrite(
+                machine.storage.card("card0"), offset: scratch.offset,
+                with: [UInt8](repeating: 0, count: scratch.size))
             return files
         }
     }
@@ -176,6 +215,10 @@ struct InstalledTests {
                     """)
                 #expect(try await machine.list().namespaces.contains { $0.uuid == files.uuid })
             }
+            try await machine.step("what was empty has a file system") {
+                try await guest.run(
+                    "blkid --probe --output export /dev/iopmem/by-name/scratch | grep -x TYPE=ext4")
+            }
             try await machine.step("what other machines use is exported again") {
                 try await isShared(machine)
                 try await guest.run(
@@ -184,6 +227,28 @@ struct InstalledTests {
                     iopmemctl unshare lent
                     test -z "$(ls /etc/iopmem/shares)"
                     """)
+            }
+            try await machine.step("the machine sleeps, and each namespace says what that may mean")
+            {
+                // The kernel stops every device, waits for 5 s and wakes them up; but a file system of
+                // the host's does not wake up.
+                try await guest.run("umount /srv/files /boot && modprobe -r 9p 9pnet_virtio")
+                try await machine.startMonitor()
+                try await guest.run(
+                    """
+                    echo devices >/sys/power/pm_test
+                    echo freeze >/sys/power/state
+                    echo none >/sys/power/pm_test
+                    """, within: 120)
+                let there = try await machine.list().namespaces
+                let told = try await machine.events().filter { $0.event == "resumed" }
+                #expect(Set(told.map(\.dev)) == Set(there.map(\.dev)))
+                try await guest.run(
+                    """
+                    kill $(pidof iopmemctl)
+                    systemctl start srv-files.mount
+                    seq 100000 | cmp - /srv/files/numbers
+                    """, within: 200)
             }
             try await machine.step("no driver of the initramfs was faster") {
                 let probed = try await guest.run(
