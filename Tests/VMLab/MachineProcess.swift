@@ -100,9 +100,12 @@ final class MachineProcess: Sendable {
         return arguments
     }
 
-    /// For the kernel's command line.
+    /// For the kernel's command line. Programs and libraries are where they were the last time:
+    /// QEMU's translation of their code is by address, and to make it anew for each program that starts
+    /// takes three quarters of all time.
     private static func options(_ kernel: Kernel, _ topology: Topology) -> [String] {
         [
+            "norandmaps",
             "modprobe.blacklist=\(needlessModules.joined(separator: ","))",
             "mitigations=off", "audit=0", "log_buf_len=4M", "hung_task_panic=0",
             "sysctl.kernel.hung_task_timeout_secs=\(60 * kernel.slowness)",
@@ -116,6 +119,10 @@ final class MachineProcess: Sendable {
         var machine = [
             "-nodefaults",
             "-accel", "tcg,thread=\(topology.runsInParallel ? "multi" : "single")",
+            // Each of its sixty queues would be a file that QEMU's main loop polls in every round.
+            // Without, a guest's write also returns once the line is in the file, not before: see
+            // Topology.hasLedger.
+            "-global", "virtio-serial-pci.ioeventfd=off",
             "-chardev", "socket,id=iopmem-agent,path=\(sockets)/agent",
             "-device", "virtio-serial-pci,id=iopmem-serial",
             "-device",

@@ -156,8 +156,6 @@ public struct Topology: Sendable {
             builder.add("-m", "slots=\(nodes.count),maxmem=\(memory + nvdimmMegabytes + 1024)M")
         }
         if hasLedger {
-            // The guest's write returns once the line is in the file, not before.
-            builder.add("-global", "virtio-serial-pci.ioeventfd=off")
             builder.add("-chardev", "file,id=iopmem-ledger,path=\(storage.ledger)")
             builder.add(
                 "-device",
