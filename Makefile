@@ -18,7 +18,7 @@ release := swift build -c release --static-swift-stdlib --scratch-path .build-re
 products := .build-release/release
 
 .DEFAULT_GOAL := help
-.PHONY: man deb help demo shell test test-debug fuzz soak bench tour gallery table build lab module modules fmt check install uninstall \
+.PHONY: man deb help demo shell test test-all test-debug fuzz soak bench tour gallery table build lab module modules fmt check install uninstall \
 	install-module clean bootstrap
 
 help: ## Say what there is to make
@@ -43,6 +43,9 @@ fuzz: bootstrap ## Let libFuzzer look for inputs that break the parsers (SECONDS
 
 soak: bootstrap lab ## Cut the power under load, again and again (CUTS=50 SEED=…)
 	@$(products)/iopmem-lab soak $(if $(CUTS),--cuts $(CUTS)) $(if $(SEED),--seed $(SEED))
+
+test-all: ## Run every variant of every scenario on every kernel, which takes hours
+	@IOPMEM_WHOLE=1 Tests/run.sh
 
 test-debug: ## Run every scenario in a kernel that looks for our bugs; builds it once
 	@Tests/run.sh 6.12-debug
@@ -73,8 +76,9 @@ build: ## Build iopmemctl
 # The lab, and what guests run.
 lab: build
 	@echo 'build: the virtual machine lab' >&2
-	@$(release) --product iopmem-guest
-	@install -C $(products)/iopmem-guest $(tools)/iopmem-guest
+	@for tool in iopmem-agent iopmem-guest; do \
+		$(release) --product $$tool && install -C $(products)/$$tool $(tools)/$$tool || exit 1; \
+	done
 	@$(release) --product iopmem-lab
 
 module: ## Build iopmem.ko for the running kernel (KERNEL=/path/to/build)
@@ -91,7 +95,7 @@ fmt: ## Format all Swift
 
 check: bootstrap lab ## Lint Swift, shell and manual; sparse, checkpatch, gcc's analyzer over the driver
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
-	shellcheck Tests/run.sh Tests/fuzz.sh Tests/install.sh Tests/gallery.sh Tests/VMLab/agent.sh Tests/VMLab/bootstrap.sh \
+	shellcheck Tests/run.sh Tests/fuzz.sh Tests/install.sh Tests/gallery.sh Tests/VMLab/bootstrap.sh \
 		Tests/VMLab/coldplug/* .ci/run \
 		Tests/Support/Captured/capture.sh debian/iopmem-tools.initramfs-hook \
 		debian/iopmem-tools.postinst debian/iopmem-tools.prerm

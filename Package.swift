@@ -124,7 +124,7 @@ let package = Package(
         // The virtual machine lab, and the stories told in it.
         .target(
             name: "VMLab", dependencies: [subprocess, systemPackage], path: "Tests/VMLab",
-            exclude: ["agent.sh", "boot.py", "bootstrap.sh", "coldplug", "debug.config"],
+            exclude: ["boot.py", "bootstrap.sh", "coldplug", "debug.config"],
             swiftSettings: strict),
         .executableTarget(
             name: "iopmem-lab",
@@ -132,6 +132,7 @@ let package = Package(
             path: "Tests/iopmem-lab", swiftSettings: strict),
         // Runs in guests; C, since it makes mistakes that the Swift view of the ABI rules out.
         .executableTarget(name: "iopmem-guest", path: "Tests/guest-helper"),
+        .executableTarget(name: "iopmem-agent", path: "Tests/guest-agent"),
         .testTarget(
             name: "VMLabTests", dependencies: ["VMLab", systemPackage], swiftSettings: strict),
         .testTarget(

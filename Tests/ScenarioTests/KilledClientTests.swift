@@ -37,7 +37,7 @@ struct KilledClientTests {
             try await guest.run("modprobe iopmem && modprobe iopmem-importer")
             try await machine.startSoftwareRDMA()
             try await machine.wireNetworkCards()
-            for client in clients(on: kernel) {
+            for client in kernel.share(of: clients(on: kernel)) {
                 try await machine.step("killed: \(client.name)") {
                     let namespace = try await machine.create(
                         on: "card0", "\(client.options) --name rings")
@@ -73,11 +73,7 @@ struct KilledClientTests {
 
     private func clients(on kernel: Kernel) -> [Client] {
         let node = "/dev/iopdax0n1"
-        // 6.1 registers no memory of a file (io_uring/rsrc.c).
-        let engines =
-            ["psync", "libaio", "io_uring"]
-            + (kernel.series == "6.1" ? [] : ["io_uring --fixedbufs=1"])
-        var clients = engines.map { engine in
+        func fio(_ engine: String) -> Client {
             Client(
                 name: "fio by \(engine)", program: "fio",
                 start: """
@@ -87,6 +83,12 @@ struct KilledClientTests {
                     """,
                 works: "grep -q 'io=[1-9]' fio.out")
         }
+        // 6.1 registers no memory of a file (io_uring/rsrc.c). The lists of all kernels are of one order,
+        // since they share it.
+        var clients = [
+            fio(kernel.series == "6.1" ? "io_uring" : "io_uring --fixedbufs=1"), fio("psync"),
+            fio("libaio"), fio("io_uring"),
+        ]
         for program in ["ib_write_bw", "ib_read_bw", "ib_send_bw"] {
             let command = "\(program) -d rxe0 -s 65536 -n 1000000 --mmap=\(node)"
             clients.append(

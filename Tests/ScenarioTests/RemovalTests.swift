@@ -61,7 +61,7 @@ struct RemovalTests {
             let namespaces = try await machine.step("namespaces that are written down") {
                 try await fill(card, machine)
             }
-            for way in Way.allCases {
+            for way in kernel.share(of: Way.allCases) {
                 try await machine.step("\(way), under load") {
                     try await work(on: namespaces, machine)
                     try await remove(card, way, from: namespaces, machine)

@@ -150,9 +150,8 @@ public final class Guest: Sendable {
                     throwing: LabError("the machine is down; it cannot run: \(script)"))
                 return
             }
-            let encoded = Data(script.utf8).base64EncodedString()
             do {
-                try stream.write("\(id) \(seconds) \(encoded)\n")
+                try stream.write("\(id) \(seconds) \(script.utf8.count)\n\(script)")
             } catch {
                 state.withLock { $0.waiting.removeValue(forKey: id) }?.resume(throwing: error)
             }

@@ -48,7 +48,8 @@ struct InstalledSystem: Sendable {
         var digest = Digest()
         digest.add(base.string)
         for deb in debs { digest.add(try Files.read(deb)) }
-        for text in [modules, mounts, installation, agent] { digest.add(text) }
+        for text in [modules, mounts, installation, agentService] { digest.add(text) }
+        digest.add(try Files.read(agent))
         let systems = Layout.cache.appending("systems")
         let folder = systems.appending("\(archive.release.codename)-\(digest.hex)")
         let system = InstalledSystem(
@@ -134,11 +135,9 @@ struct InstalledSystem: Sendable {
         try Files.write(mounts, to: root.appending("etc/fstab"))
         try Files.makeDirectory(root.appending("lab"))
         try await HostCommand.run(
-            "cp",
-            [Layout.repository.appending("Tests/VMLab/agent.sh").string]
-                + [root.appending("lab").string], purpose: "copy the agent")
+            "cp", [agent.string, root.appending("lab").string], purpose: "copy the agent")
         let units = root.appending("etc/systemd/system")
-        try Files.write(agent, to: units.appending("lab-agent.service"))
+        try Files.write(agentService, to: units.appending("lab-agent.service"))
         try Files.makeDirectory(units.appending("multi-user.target.wants"))
         try await HostCommand.run(
             "ln",
@@ -174,14 +173,16 @@ struct InstalledSystem: Sendable {
             for kernel in /lib/modules/*; do modinfo -k "${kernel##*/}" iopmem; done'
         """
 
+    private static let agent = Layout.tools.appending("iopmem-agent")
+
     /// The agent as a service, which waits for its port.
-    private static let agent = """
+    private static let agentService = """
         [Unit]
         Description=The lab's agent
         StartLimitIntervalSec=0
 
         [Service]
-        ExecStart=/bin/sh /lab/agent.sh /nowhere
+        ExecStart=/lab/iopmem-agent /nowhere
         Restart=always
         RestartSec=1
         # What it starts is not the agent.

@@ -35,6 +35,27 @@ public struct Kernel: Sendable, Hashable, CustomStringConvertible {
         }
     }()
 
+    /// This kernel's share of many variants of one thing: the first of them on every kernel, and of the
+    /// others those whose turn it is, so that the kernels of a run try all of them together. A run on
+    /// one kernel, and any with `IOPMEM_WHOLE` in its environment, tries all of them on each.
+    ///
+    /// It is for variants whose outcome depends on the kernel hardly at all; a whole product takes
+    /// `make test` beyond its 45 minutes, and is what `make test-all` is for.
+    public func share<Variant>(of variants: [Variant]) -> [Variant] {
+        Self.share(
+            of: variants, for: Self.supported.firstIndex(of: self) ?? 0,
+            among: Self.triesAll ? 1 : Self.supported.count)
+    }
+
+    /// The share of one of so many kernels.
+    static func share<Variant>(of variants: [Variant], for index: Int, among count: Int) -> [Variant] {
+        guard count > 1 else { return variants }
+        return variants.prefix(1)
+            + variants.dropFirst().enumerated().filter { $0.offset % count == index }.map(\.element)
+    }
+
+    private static let triesAll = getenv("IOPMEM_WHOLE") != nil
+
     /// The kernel with this name.
     public static func named(_ series: String) throws -> Kernel {
         if let kernel = all.first(where: { $0.series == series }) { return kernel }

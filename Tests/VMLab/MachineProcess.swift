@@ -78,13 +78,13 @@ final class MachineProcess: Sendable {
     private static func arguments(
         _ bootable: Preparation.Bootable, _ topology: Topology
     ) -> [String] {
-        let agent = Layout.repository.appending("Tests/VMLab/agent.sh")
+        let agent = Layout.tools.appending("iopmem-agent")
         var arguments = [
             Layout.repository.appending("Tests/VMLab/boot.py").string,
             "--kimg", bootable.image.string, "--mods=auto", "--disable-kvm", "--force-9p",
             "--memory", "\(bootable.kernel.memory(wanted: topology.memory))M",
             "--cpus", "\(topology.processors)", "--cwd", "/",
-            "--script-sh", "exec sh '\(agent)' '\(Layout.tools)'", "--show-boot-console",
+            "--script-sh", "exec '\(agent)' '\(Layout.tools)'", "--show-boot-console",
             "--verbose",
         ]
         for overlay in ["/etc", "/lib", "/home", "/opt", "/srv", "/usr", "/var", "/tmp"] {
