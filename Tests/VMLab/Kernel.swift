@@ -48,7 +48,9 @@ public struct Kernel: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The share of one of so many kernels.
-    static func share<Variant>(of variants: [Variant], for index: Int, among count: Int) -> [Variant] {
+    static func share<Variant>(
+        of variants: [Variant], for index: Int, among count: Int
+    ) -> [Variant] {
         guard count > 1 else { return variants }
         return variants.prefix(1)
             + variants.dropFirst().enumerated().filter { $0.offset % count == index }.map(\.element)
