@@ -243,7 +243,10 @@ struct DevdaxTests {
             head -c 1M /dev/urandom >\(from)
             head -c 1M /dev/urandom >\(to)
             \(serve(program, server))
-            timeout 60 \(program) -d rxe0 -s 65536 -n 20 --mmap=\(client) 10.7.0.1
+            # It has no rate to report where the processor's clock does not run evenly enough, as an
+            # emulated one's may not. By then the data is there, or is missed below.
+            timeout 60 \(program) -d rxe0 -s 65536 -n 20 --mmap=\(client) 10.7.0.1 >client.out 2>&1 ||
+                { cat client.out; grep -q "Can't produce a report" client.out; }
             while pgrep -x \(program) >/dev/null; do sleep 0.1; done
             """)
         let crossed = try await machine.guest.run(
