@@ -15,7 +15,7 @@ struct clibpci_guard {
 	char message[256];
 };
 
-// Where the error handler goes back to; used only while libpci scans. Inside a
+// Where the error handler goes back to; used only while libpci works. Inside a
 // function, because Swift emits a header's functions but not its variables.
 static inline struct clibpci_guard *clibpci_guard(void)
 {
@@ -79,10 +79,25 @@ __attribute__((noinline)) static struct pci_access *clibpci_scan(const char *sys
 	return access;
 }
 
-// "Vendor Device" from the PCI id database; numbers for what it does not know.
-static inline const char *clibpci_name(struct pci_access *access, char *buffer, int size,
-				       int vendor, int device)
+// Looks names up, and sees no bus.
+static inline struct pci_access *clibpci_names(void)
 {
+	struct pci_access *access = pci_alloc();
+
+	access->error = clibpci_error;
+	access->warning = clibpci_silence;
+	access->debug = clibpci_silence;
+	return access;
+}
+
+// "Vendor Device" from the PCI id database; numbers for what it does not know.
+// NULL if it cannot be read to its end: what was read stays, and is used the next time.
+// Not inlined, as clibpci_scan().
+__attribute__((noinline)) static const char *clibpci_name(struct pci_access *access, char *buffer,
+							  int size, int vendor, int device)
+{
+	if (setjmp(clibpci_guard()->escape))
+		return NULL;
 	return pci_lookup_name(access, buffer, size, PCI_LOOKUP_VENDOR | PCI_LOOKUP_DEVICE, vendor,
 			       device);
 }

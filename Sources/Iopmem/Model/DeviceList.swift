@@ -47,7 +47,7 @@ extension Device {
         let directory = "/sys/bus/pci/devices/\(address)"
         self.init(
             address: address, vendorID: function.vendorID, deviceID: function.deviceID,
-            name: function.name, driver: function.driver, numaNode: function.numaNode,
+            driver: function.driver, numaNode: function.numaNode,
             classCode: function.classCode, isBridge: function.isBridge,
             isRootPort: function.isRootPort, decodesMemory: function.decodesMemory,
             isBusMaster: function.isBusMaster,

@@ -18,8 +18,6 @@ public struct PCIFunction: Equatable, Sendable {
     public var deviceID: UInt16
     /// Base class and subclass, 0x0108 for NVMe.
     public var classCode: UInt16
-    /// Vendor and device in words, from the PCI id database.
-    public var name: String
     /// The driver that is bound; nil if there is none.
     public var driver: String?
     /// -1 if the platform does not say.
@@ -121,7 +119,7 @@ extension PCIFunction {
         var next = access.pointee.devices
         while let device = next {
             if clibpci_is(device, wanted) != 0 {
-                found.append(PCIFunction(device, access: access, root: root))
+                found.append(PCIFunction(device, root: root))
             }
             next = device.pointee.next
         }
@@ -132,8 +130,7 @@ extension PCIFunction {
     }
 
     private init(
-        _ device: UnsafeMutablePointer<pci_dev>, access: UnsafeMutablePointer<pci_access>,
-        root: SystemRoot
+        _ device: UnsafeMutablePointer<pci_dev>, root: SystemRoot
     ) {
         let fields = device.pointee
         domain = UInt32(bitPattern: fields.domain)
@@ -149,11 +146,6 @@ extension PCIFunction {
         let header = pci_read_byte(device, PCI_HEADER_TYPE) & 0x7f
         isBridge = header == PCI_HEADER_TYPE_BRIDGE || header == PCI_HEADER_TYPE_CARDBUS
         decodesMemory = pci_read_word(device, PCI_COMMAND) & UInt16(PCI_COMMAND_MEMORY) != 0
-        var buffer = [CChar](repeating: 0, count: 256)
-        name =
-            clibpci_name(
-                access, &buffer, Int32(buffer.count), Int32(vendorID), Int32(deviceID)
-            ).map { String(cString: $0) } ?? ""
         isBusMaster = pci_read_word(device, PCI_COMMAND) & UInt16(PCI_COMMAND_MASTER) != 0
         isRootPort = Self.isRootPort(device)
         redirectsPeers = Self.redirectsPeers(device)
