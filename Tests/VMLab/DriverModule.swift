@@ -37,7 +37,15 @@ struct DriverModule {
         try await HostCommand.run(
             "rm", ["-rf", unfinished.string], purpose: "remove an unfinished module")
         try Files.makeDirectory(unfinished)
+        // Most of a changed driver is as it was.
+        let unchanged =
+            source == Layout.driver
+            ? nil : try await prepare(source: Layout.driver, image: image, root: root).objects
         try await Progress.during("building the driver for Linux \(packages.release)") {
+            // A module of an older lab's has none.
+            if let unchanged, Files.exists(unchanged) {
+                try await seed(unfinished.appending("build"), with: unchanged, keeping: files)
+            }
             try await build(files, of: source, for: image, in: root, into: unfinished)
             try await assemble(image, into: unfinished)
             try Files.rename(unfinished, to: folder)
@@ -48,6 +56,22 @@ struct DriverModule {
                 "rm", ["-rf", modules.appending(old).string], purpose: "remove an old module")
         }
         return DriverModule(packages: packages, folder: folder)
+    }
+
+    /// What the compiler made of the sources, beside them. It knows all of them by one path,
+    /// wherever they are, so that make finds in a copy what need not be compiled again.
+    private var objects: FilePath { folder.appending("objects") }
+
+    private static func seed(
+        _ copy: FilePath, with objects: FilePath, keeping files: [String]
+    ) async throws {
+        try await HostCommand.run(
+            "cp", ["--archive", objects.string, copy.string], purpose: "copy what is compiled")
+        // What is built must have been built of this source.
+        let others = sourceFiles(in: copy).filter { !files.contains($0) } + ["iopmem.ko"]
+        try await HostCommand.run(
+            "rm", ["-f"] + others.map { copy.pushing(FilePath($0)).string },
+            purpose: "remove what is not of this driver")
     }
 
     /// Compiles a copy, so that kernels never see each other's objects and the checkout stays clean.
@@ -78,8 +102,11 @@ struct DriverModule {
     static func copy(_ files: [String], of source: FilePath, to folder: FilePath) throws {
         for file in files {
             let target = folder.pushing(FilePath(file))
+            let bytes = try Files.read(source.pushing(FilePath(file)))
+            // One that stays as it is stays as old as it is.
+            guard (try? Files.read(target)) != bytes else { continue }
             try Files.makeDirectory(target.removingLastComponent())
-            try Files.write(try Files.read(source.pushing(FilePath(file))), to: target)
+            try Files.write(bytes, to: target)
         }
     }
 
@@ -100,7 +127,7 @@ struct DriverModule {
             cp -al "$2/boot" "$2/lib" "$1/"
             mkdir -p "$1/lib/modules/$3/updates"
             cp "$1"/build/*.ko "$1/lib/modules/$3/updates/"
-            rm -rf "$1/build"
+            mv "$1/build" "$1/objects"
             rm -f "$1/lib/modules/$3"/modules.*.bin "$1/lib/modules/$3"/modules.dep
             rm -f "$1/lib/modules/$3"/modules.alias "$1/lib/modules/$3"/modules.symbols
             rm -f "$1/lib/modules/$3"/modules.softdep "$1/lib/modules/$3"/modules.devname
