@@ -24,12 +24,6 @@ int iopmem_loan_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
 
 	if (!iopmem_loan_hold(loan))
 		return -ENODEV;
-	/* The kernel survives no load from a page that is known to be bad. */
-	if (loan->ns && iopmem_media_bad(loan->ns, loan->offset - loan->ns->offset, loan->size,
-					 NULL)) {
-		iopmem_loan_release(loan);
-		return -EIO;
-	}
 	if (loan->ns) {
 		iosys_map_set_vaddr(map, loan->ns->base + (loan->offset - loan->ns->offset));
 		return 0;
