@@ -135,7 +135,7 @@ struct InstalledSystem: Sendable {
         try Files.write(mounts, to: root.appending("etc/fstab"))
         try Files.makeDirectory(root.appending("lab"))
         try await HostCommand.run(
-            "cp", [agent.string, root.appending("lab").string], purpose: "copy the agent")
+            "cp", [agent.string, root.appending("lab/agent").string], purpose: "copy the agent")
         let units = root.appending("etc/systemd/system")
         try Files.write(agentService, to: units.appending("lab-agent.service"))
         try Files.makeDirectory(units.appending("multi-user.target.wants"))
@@ -173,6 +173,7 @@ struct InstalledSystem: Sendable {
             for kernel in /lib/modules/*; do modinfo -k "${kernel##*/}" iopmem; done'
         """
 
+    /// In there it has another name: what bears ours is looked for when the packages are gone.
     private static let agent = Layout.tools.appending("iopmem-agent")
 
     /// The agent as a service, which waits for its port.
@@ -182,7 +183,7 @@ struct InstalledSystem: Sendable {
         StartLimitIntervalSec=0
 
         [Service]
-        ExecStart=/lab/iopmem-agent /nowhere
+        ExecStart=/lab/agent /nowhere
         Restart=always
         RestartSec=1
         # What it starts is not the agent.
