@@ -79,24 +79,28 @@ __attribute__((noinline)) static struct pci_access *clibpci_scan(const char *sys
 	return access;
 }
 
-// Looks names up, and sees no bus.
-static inline struct pci_access *clibpci_names(void)
+// Looks names up, and sees no bus. In libpci's own file where path is NULL.
+static inline struct pci_access *clibpci_names(const char *path)
 {
 	struct pci_access *access = pci_alloc();
 
+	if (path)
+		pci_set_name_list_path(access, (char *)path, 0);
 	access->error = clibpci_error;
 	access->warning = clibpci_silence;
 	access->debug = clibpci_silence;
 	return access;
 }
 
-// "Vendor Device" from the PCI id database; numbers for what it does not know.
-// NULL if it cannot be read to its end: what was read stays, and is used the next time.
-// Not inlined, as clibpci_scan().
+// "Vendor Device" from the PCI id database; numbers for what it does not know. libpci reads
+// it once, up to the first mistake, of which it tells as if nothing could go on; NULL if it
+// should do so a second time. Not inlined, as clibpci_scan().
 __attribute__((noinline)) static const char *clibpci_name(struct pci_access *access, char *buffer,
 							  int size, int vendor, int device)
 {
-	if (setjmp(clibpci_guard()->escape))
+	volatile int mistakes = 0;
+
+	if (setjmp(clibpci_guard()->escape) && ++mistakes > 1)
 		return NULL;
 	return pci_lookup_name(access, buffer, size, PCI_LOOKUP_VENDOR | PCI_LOOKUP_DEVICE, vendor,
 			       device);

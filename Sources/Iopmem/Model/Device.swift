@@ -10,7 +10,7 @@ public struct Device: Sendable, Equatable {
     /// The device's id.
     public var deviceID: UInt16
     /// Vendor and device in words.
-    public var name: String { PCINames.name(vendor: vendorID, device: deviceID) }
+    public var name: String { PCINames.shared.name(vendor: vendorID, device: deviceID) }
     /// The driver that is bound; nil if there is none.
     public var driver: String?
     /// -1 if the platform does not say.

@@ -6,20 +6,33 @@ import Synchronization
 ///
 /// It has more than a megabyte, and is read when somebody asks for the first name: most commands never
 /// do.
-public enum PCINames {
-    /// libpci's, which it changes as it looks things up; never given back.
-    private static let database = Mutex<OpaqueDatabase?>(nil)
+public final class PCINames: Sendable {
+    /// The machine's, where libpci looks for it.
+    public static let shared = PCINames(path: nil)
 
-    private struct OpaqueDatabase: @unchecked Sendable {
+    private struct Database: @unchecked Sendable {
+        /// libpci changes it as it looks things up.
         let access: UnsafeMutablePointer<pci_access>
     }
 
-    /// Vendor and device in words; numbers for what the database does not know, and where it cannot be
-    /// read.
-    public static func name(vendor: UInt16, device: UInt16) -> String {
+    private let path: String?
+    private let database = Mutex<Database?>(nil)
+
+    /// The one in a file.
+    init(path: String?) {
+        self.path = path
+    }
+
+    deinit {
+        database.withLock { if let open = $0 { pci_cleanup(open.access) } }
+    }
+
+    /// Vendor and device in words; numbers for what the database does not know, or what stands behind
+    /// the first mistake in it, and where there is none.
+    public func name(vendor: UInt16, device: UInt16) -> String {
         var buffer = [CChar](repeating: 0, count: 256)
         return database.withLock { database in
-            let open = database ?? OpaqueDatabase(access: clibpci_names())
+            let open = database ?? Database(access: clibpci_names(path))
             database = open
             return clibpci_name(
                 open.access, &buffer, Int32(buffer.count), Int32(vendor), Int32(device)
