@@ -94,7 +94,9 @@ static int stream(char **argv)
 		return 1;
 	if (drive < 0)
 		return fail(argv[1]);
-	for (int round = 0; !(error = move(drive, memory, length, 0)); round++) {
+	// A short one, whose first pages were there, has no errno; the next one has.
+	for (int round = 0; !(error = move(drive, memory, length, 0)) || error == EREMCHG;
+	     round++) {
 		if (!round) {
 			puts("streaming");
 			fflush(stdout);
