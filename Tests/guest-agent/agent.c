@@ -17,16 +17,16 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char port_path[] = "/dev/virtio-ports/iopmem.agent";
@@ -99,56 +99,33 @@ static void send_file(int port, int fd, off_t length)
 
 // The script's exit status, as timeout(1) would give it: 124 after the time, 137 where it took
 // SIGKILL, 128 + N for other signals. Its process group is the script's whole.
-static int await(pid_t script, unsigned int seconds)
+static int await(pid_t script, int seconds)
 {
 	static const int signals[] = { SIGTERM, SIGKILL };
-	struct timespec patience = { .tv_sec = seconds };
-	sigset_t children;
+	struct pollfd end = { .fd = pidfd_open(script, 0), .events = POLLIN };
 	int status, expired = 0;
 
-	sigemptyset(&children);
-	sigaddset(&children, SIGCHLD);
-	for (;;) {
-		struct timespec from, to;
-
-		if (waitpid(script, &status, WNOHANG) == script)
-			break;
-		clock_gettime(CLOCK_MONOTONIC, &from);
-		if (sigtimedwait(&children, NULL, expired < 2 ? &patience : NULL) < 0 &&
-		    errno == EAGAIN) {
-			kill(-script, signals[expired++]);
-			// One that is stopped dies of no SIGTERM.
-			kill(-script, SIGCONT);
-			patience = (struct timespec){ .tv_sec = 5 };
-			continue;
-		}
-		clock_gettime(CLOCK_MONOTONIC, &to);
-		patience.tv_sec -= to.tv_sec - from.tv_sec;
-		patience.tv_nsec -= to.tv_nsec - from.tv_nsec;
-		while (patience.tv_nsec < 0) {
-			patience.tv_nsec += 1000000000;
-			patience.tv_sec--;
-		}
-		while (patience.tv_nsec >= 1000000000) {
-			patience.tv_nsec -= 1000000000;
-			patience.tv_sec++;
-		}
-		if (patience.tv_sec < 0)
-			patience = (struct timespec){ 0 };
+	if (end.fd < 0)
+		die("pidfd_open");
+	while (!poll(&end, 1, expired < 2 ? seconds * 1000 : -1)) {
+		kill(-script, signals[expired++]);
+		// One that is stopped dies of no SIGTERM.
+		kill(-script, SIGCONT);
+		seconds = 5;
 	}
+	if (waitpid(script, &status, 0) != script)
+		die("waitpid");
 	if (expired)
 		return expired == 1 ? 124 : 137;
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 // In a process of its own.
-static void execute(int port, const char *id, unsigned int seconds, const char *script,
-		    size_t length)
+static void execute(int port, const char *id, int seconds, const char *script, size_t length)
 {
 	char path[64], header[128];
 	int text, lock, out, err, status;
 	struct stat written[2];
-	sigset_t children;
 	pid_t pid;
 
 	snprintf(path, sizeof(path), "%s/%s.sh", folder, id);
@@ -160,16 +137,13 @@ static void execute(int port, const char *id, unsigned int seconds, const char *
 	out = output_file(id, "out");
 	err = output_file(id, "err");
 
+	// Here somebody waits, and so may the script.
 	signal(SIGCHLD, SIG_DFL);
-	sigemptyset(&children);
-	sigaddset(&children, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &children, NULL);
 	pid = fork();
 	if (pid < 0)
 		die("fork");
 	if (!pid) {
 		setpgid(0, 0);
-		sigprocmask(SIG_UNBLOCK, &children, NULL);
 		dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), 0);
 		dup2(out, 1);
 		dup2(err, 2);
@@ -263,11 +237,11 @@ int main(int argc, char **argv)
 	// Nobody waits for the processes that answer.
 	signal(SIGCHLD, SIG_IGN);
 	while (fgets(header, sizeof(header), commands)) {
-		unsigned int seconds;
 		char id[32], *script;
 		size_t length;
+		int seconds;
 
-		if (sscanf(header, "%31s %u %zu", id, &seconds, &length) != 3) {
+		if (sscanf(header, "%31s %d %zu", id, &seconds, &length) != 3) {
 			fprintf(stderr, "iopmem-agent: not a command: %s", header);
 			break;
 		}
