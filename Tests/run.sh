@@ -16,16 +16,18 @@ make --no-print-directory lab || exit 1
 
 log=$(mktemp -d)
 # Downloads and unpacks, for the most part; the compiler keeps the processors busy meanwhile.
+# In a process group of its own, so that all of it ends when this does.
 [ -z "${1-}" ] || export IOPMEM_KERNELS=$1
+set -m
 .build-release/release/iopmem-lab prepare >"$log/prepare" 2>&1 &
 preparation=$!
+set +m
+trap 'kill -- "-$preparation" 2>/dev/null; rm -rf "$log"' EXIT
 
 say "building the tests"
-trap 'rm -rf "$log"' EXIT
 if ! swift build --quiet --build-tests >"$log/build" 2>&1; then
     cat "$log/build"
     say "the tests do not build"
-    kill "$preparation"
     exit 1
 fi
 
