@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
+import Glibc
+
 /// Looks through a kernel's messages for reports of trouble.
 ///
 /// A report that a scenario expects must be announced, and must then come; every other fails it.
@@ -39,8 +41,12 @@ public struct KernelLog: Sendable {
 
     /// The lines of trouble in a log, as they are.
     static func reports(in log: String) -> [String] {
-        log.split(whereSeparator: \.isNewline).map(String.init).filter { line in
-            signs.contains { line.contains($0) } && !harmless.contains { line.contains($0) }
+        // By C's function: a thousand lines by the library's are a third of a second, for each machine.
+        log.split { $0.isNewline || $0 == "\0" }.map(String.init).filter { line in
+            line.withCString { line in
+                signs.contains { strstr(line, $0) != nil }
+                    && !harmless.contains { strstr(line, $0) != nil }
+            }
         }
     }
 

@@ -221,6 +221,9 @@ final class MachineProcess: Sendable {
             {
                 // A serial line ends its lines with two characters; a log with one.
                 _ = try? log.writeAll(chunk[..<count].filter { $0 != 0x0d })
+                // QEMU writes each character as it comes. The pipe has room for all that a serial
+                // line sends in this time, and for a hundred times more.
+                usleep(50_000)
             }
             try? log.close()
             try? console.close()
