@@ -52,6 +52,7 @@ extension KernelImage {
                 in: tree, root: root)
         }
         try await arrange(unfinished, release: packages.release)
+        try await KernelImage.decompress(unfinished, release: packages.release)
         try Files.rename(unfinished, to: folder)
         return image
     }

@@ -64,8 +64,10 @@ final class MachineProcess: Sendable {
                     options: Self.options(bootable.kernel, topology)) + machine
         } else {
             program = Layout.virtme.appending("bin/python3")
+            // virtme-ng learns from the compressed image what kernel it is; of two QEMU boots the last.
+            let image = bootable.plainImage.map { ["-kernel", $0.string] } ?? []
             arguments =
-                Self.arguments(bootable, topology) + machine.map { "--qemu-opt=\($0)" }
+                Self.arguments(bootable, topology) + (machine + image).map { "--qemu-opt=\($0)" }
         }
     }
 

@@ -37,6 +37,11 @@ public struct Preparation: Sendable {
         var system: InstalledSystem?
 
         var image: FilePath { folder.appending("boot/vmlinuz-\(packages.release)") }
+        /// The same, not compressed; nil where nobody has unpacked it.
+        var plainImage: FilePath? {
+            let plain = folder.appending("boot/vmlinux-\(packages.release)")
+            return Files.exists(plain) ? plain : nil
+        }
         /// A stub in the archive's packages, which keep the real one among the debugging symbols.
         var symbols: FilePath { folder.appending("boot/System.map-\(packages.release)") }
     }
