@@ -75,7 +75,9 @@ struct KernelImage {
     ///
     /// Where in the image it is, and that the last four bytes of it are its size and not of what xz and
     /// zstd write: Documentation/arch/x86/boot.rst, `payload_offset`, and scripts/Makefile.lib. The
-    /// image stays as it is where another compressor made it.
+    /// image stays as it is where another compressor made it, and where QEMU would refuse the other one,
+    /// which it enters as a PVH guest: one built without CONFIG_PVH, that is, without the ELF note
+    /// XEN_ELFNOTE_PHYS32_ENTRY (include/xen/interface/elfnote.h: 18).
     static func decompress(_ folder: FilePath, release: String) async throws {
         let script = """
             cd "$1/boot"
@@ -91,7 +93,8 @@ struct KernelImage {
             " 28 b5 2f fd") payload $((bytes - 4)) | zstd -d -q ;;
             " 1f 8b "*) payload "$bytes" | gzip -d ;;
             esac >"vmlinux-$2"
-            [ -s "vmlinux-$2" ] || rm "vmlinux-$2"
+            note='\\x04\\x00\\x00\\x00[\\x04\\x08]\\x00\\x00\\x00\\x12\\x00\\x00\\x00Xen\\x00'
+            LC_ALL=C grep -qaP "$note" "vmlinux-$2" || rm "vmlinux-$2"
             """
         try await HostCommand.run(
             "bash", ["-euo", "pipefail", "-c", script, "bash", folder.string, release],
