@@ -38,5 +38,6 @@ int importer_command(int argc, char **argv);
 int path_command(int argc, char **argv);
 int judge_command(int argc, char **argv);
 int vfio_command(int argc, char **argv);
+int kexec_command(int argc, char **argv);
 
 #endif

@@ -20,7 +20,8 @@
 // and, each described where it is: sync and map-sync (sync.c), records
 // (records.c), replay (replay.c), faults (faults/), race (race/), devdax (devdax.c),
 // dmabuf, importer, path and judge (dmabuf.c), p2pmem and p2pmem-hold (p2pmem.c),
-// vfio (vfio.c), camera (camera.c), churn (churn.c), tcp-receive and tcp-send (tcp.c).
+// vfio (vfio.c), camera (camera.c), churn (churn.c), tcp-receive and tcp-send (tcp.c),
+// kexec (kexec.c).
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -279,6 +280,8 @@ int main(int argc, char **argv)
 		return judge_command(argc - 2, argv + 2);
 	if (argc >= 2 && !strcmp(argv[1], "vfio"))
 		return vfio_command(argc - 2, argv + 2);
+	if (argc >= 2 && !strcmp(argv[1], "kexec"))
+		return kexec_command(argc - 1, argv + 1);
 	fprintf(stderr, "iopmem-guest: wrong arguments\n");
 	return 64;
 }
