@@ -37,7 +37,8 @@ struct KexecTests {
                 try await guest.run(FileSystem.ext4.mount(files.path, at: "/run/files"))
                 try await guest.run(
                     """
-                    seq 100000 >/run/files/numbers && sync /run/files/numbers
+                    seq 100000 >/run/files/numbers
+                    sync /run/files/numbers
                     fallocate -l 8M /run/files/mapped
                     setsid nice -n 19 iopmem-guest scribble /run/files/mapped >/run/scribble.out 2>&1 &
                     setsid nice -n 19 fio --name=busy --filename=\(disk.path) --offset=8M --size=8M \

@@ -109,7 +109,8 @@ struct KilledClientTests {
                 Client(
                     name: "a camera by \(kind)", program: "iopmem-guest",
                     start: """
-                        modprobe vivid n_devs=1 node_types=0x1 && udevadm settle
+                        modprobe vivid n_devs=1 node_types=0x1
+                        udevadm settle
                         setsid iopmem-guest camera \(kind) /dev/video0 \(node) /dev/nvme0n1 30 \
                         >frames.out 2>&1 &
                         until grep -q capturing frames.out; do sleep 0.1; done

@@ -37,7 +37,8 @@ struct LabelTests {
                 try await guest.run(FileSystem.ext4.mount(files.path, at: "/run/files"))
                 try await guest.run(
                     """
-                    seq 100000 >/run/files/numbers && sync /run/files/numbers
+                    seq 100000 >/run/files/numbers
+                    sync /run/files/numbers
                     umount /run/files
                     seq 1000 | dd of=\(disk.path) bs=64K conv=sync oflag=direct
                     iopmemctl labels check \(first)

@@ -38,7 +38,9 @@ struct PowerCutTests {
                 try await machine.guest.run(
                     """
                     \(FileSystem.ext4.mount(namespace.path, at: "/run/card"))
-                    mkfs.ext4 -q -F /dev/nvme0n1 && mkdir -p /run/drive && mount /dev/nvme0n1 /run/drive
+                    mkfs.ext4 -q -F /dev/nvme0n1
+                    mkdir -p /run/drive
+                    mount /dev/nvme0n1 /run/drive
                     setsid iopmemctl verify /run/card/data --size 16M --rw randwrite --loops 1000 \
                         --fsync 16 --state /run/drive/state -q >/dev/null 2>&1 &
                     until grep -q 'loop [1-9][0-9]* .* promised [0-9][0-9]' /run/drive/state 2>/dev/null
@@ -56,7 +58,8 @@ struct PowerCutTests {
                 try await machine.guest.run(
                     """
                     mkdir -p /run/card /run/drive
-                    mount -o dax=always \(namespace.path) /run/card && mount /dev/nvme0n1 /run/drive
+                    mount -o dax=always \(namespace.path) /run/card
+                    mount /dev/nvme0n1 /run/drive
                     iopmemctl verify /run/card/data --verify-only --state /run/drive/state -o json
                     """, within: 120
                 ).json()

@@ -133,13 +133,15 @@ extension Machine {
     func wireNetworkCards() async throws {
         try await guest.run(
             """
-            modprobe e1000e && udevadm settle
+            modprobe e1000e
+            udevadm settle
             name() { basename $(dirname $(grep -l $1 /sys/class/net/*/address)); }
             near=$(name 52:54:00:10:00:00)
             far=$(name 52:54:00:10:00:01)
             ip netns add far
             ip link set $far netns far
-            ip address add 10.9.0.1/24 dev $near && ip link set $near up
+            ip address add 10.9.0.1/24 dev $near
+            ip link set $near up
             ip -n far address add 10.9.0.2/24 dev $far && ip -n far link set $far up
             """)
     }

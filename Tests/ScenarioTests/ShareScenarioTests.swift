@@ -57,7 +57,9 @@ struct ShareScenarioTests {
                 try await guest.run("until [ -b \(disk) ]; do sleep 0.1; done", within: 30)
                 try await guest.run(
                     """
-                    mkfs.ext4 -q -F \(disk) && mkdir -p /run/far && mount \(disk) /run/far
+                    mkfs.ext4 -q -F \(disk)
+                    mkdir -p /run/far
+                    mount \(disk) /run/far
                     cd /run/far
                     fio --name=far --filename=data --size=16M --rw=randwrite --bs=4k --direct=1 \
                     --ioengine=io_uring --iodepth=8 --verify=crc32c --verify_fatal=1 \

@@ -96,7 +96,8 @@ struct VerifyJobTests {
                 let said = try await machine.refused(
                     1,
                     """
-                    mkdir -p /run/small && mount -t tmpfs -o size=16k none /run/small
+                    mkdir -p /run/small
+                    mount -t tmpfs -o size=16k none /run/small
                     iopmemctl verify /run/card/data --size 1M --report /run/small/page.html >/run/table
                     """)
                 #expect(said.contains("cannot write the report"))
