@@ -44,7 +44,7 @@ fuzz: bootstrap ## Let libFuzzer look for inputs that break the parsers (SECONDS
 soak: bootstrap lab ## Cut the power under load, again and again (CUTS=50 SEED=…)
 	@$(products)/iopmem-lab soak $(if $(CUTS),--cuts $(CUTS)) $(if $(SEED),--seed $(SEED))
 
-test-all: ## Run every variant of every scenario on every kernel, which takes hours
+test-all: ## Run every variant of every scenario on every kernel, which takes much longer
 	@IOPMEM_WHOLE=1 Tests/run.sh
 
 test-debug: ## Run every scenario in a kernel that looks for our bugs; builds it once
