@@ -111,6 +111,9 @@ final class MachineProcess: Sendable {
             "modprobe.blacklist=\(needlessModules.joined(separator: ","))",
             "mitigations=off", "audit=0", "log_buf_len=4M", "hung_task_panic=0",
             "sysctl.kernel.hung_task_timeout_secs=\(60 * kernel.slowness)",
+            // Until its first process runs: a busy host keeps an emulated processor waiting, and when
+            // the clock changes to the TSC, all of that time passes at once.
+            "rcupdate.rcu_cpu_stall_suppress_at_boot=1",
         ] + kernel.arguments + topology.allKernelArguments
     }
 
