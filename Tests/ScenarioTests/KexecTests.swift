@@ -15,9 +15,13 @@ struct KexecTests {
         return topology
     }()
 
+    /// The debug kernel is built without kexec_file_load. That a machine goes down with everything bound is part
+    /// of every scenario there, too: each ends with a power off.
+    static let kernels = Kernel.supported.filter { !$0.looksForBugs }
+
     @Test(
         "what was written is flushed, and the next kernel brings everything back",
-        arguments: Kernel.supported)
+        arguments: kernels)
     func nextKernel(on kernel: Kernel) async throws {
         try await scenario(Self.topology, on: kernel) { machine in
             let guest = machine.guest
@@ -69,8 +73,7 @@ struct KexecTests {
                     echo 'this kernel: ends' >/dev/kmsg
                     release=$(uname -r)
                     image=$(readlink -f /lib/modules/$release)/../../../boot/vmlinuz-$release
-                    (sleep 1; exec iopmem-guest kexec $image /run/next.cpio \
-                        'console=ttyS0 card=\(card)') >/dev/ttyS0 2>&1 &
+                    iopmem-guest kexec $image /run/next.cpio 'console=ttyS0 card=\(card)'
                     """)
                 try await machine.reads("next kernel: ends", on: kernel)
             }

@@ -2,8 +2,8 @@
 // Starts another kernel in place of this one.
 //
 //   iopmem-guest kexec KERNEL INITRD COMMAND-LINE
-//       At once: no process is asked to end and no file system to unmount, as
-//       kexec(8) and systemd do before. Returns only if it fails.
+//       A second later, so that whoever asks for it is told: no process is asked to
+//       end and no file system to unmount, as systemd does before.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/kexec.h>
@@ -33,6 +33,13 @@ int kexec_command(int argc, char **argv)
 	/* The length counts the zero at the end: kexec_file_load(2). */
 	if (syscall(SYS_kexec_file_load, kernel, initrd, strlen(argv[3]) + 1, argv[3], 0))
 		return fail("kexec_file_load");
-	reboot(LINUX_REBOOT_CMD_KEXEC);
-	return fail("reboot");
+	switch (fork()) {
+	case -1:
+		return fail("fork");
+	case 0:
+		sleep(1);
+		reboot(LINUX_REBOOT_CMD_KEXEC);
+		return fail("reboot");
+	}
+	return 0;
 }
