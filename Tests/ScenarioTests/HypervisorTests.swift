@@ -78,7 +78,7 @@ struct HypervisorTests {
                 -display none -serial none -monitor none -net none -boot a \\
                 -drive file=boot.img,format=raw,if=floppy >qemu.out 2>&1 &
             until dd if=\(memory) bs=4k skip=8 count=1 | cmp -s - <(yes IO | tr -d '\\n' | head -c 4096); do
-                pgrep -x qemu-system-x86 >/dev/null || { cat qemu.out >&2; exit 1; }
+                kill -0 $! || { cat qemu.out >&2; exit 1; }
                 sleep 0.5
             done
             """, within: 120)

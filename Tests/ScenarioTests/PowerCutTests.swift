@@ -45,7 +45,7 @@ struct PowerCutTests {
                         --fsync 16 --state /run/drive/state -q >/dev/null 2>&1 &
                     until grep -q 'loop [1-9][0-9]* .* promised [0-9][0-9]' /run/drive/state 2>/dev/null
                     do
-                        pgrep -x iopmemctl >/dev/null
+                        kill -0 $!
                         sleep 0.1
                     done
                     """, within: 300)
