@@ -22,7 +22,7 @@ struct BindTests {
                 "modprobe iopmem", "open control", "ask for the version", "prepare", "watch",
                 "write iopmem to /sys/bus/pci/devices/\(card)/driver_override",
                 "write \(card) to /sys/bus/pci/drivers_probe", "ask for the result",
-                "wait for iopmem iopmem0",
+                "wait for new iopmem iopmem0",
                 "open iopmem0", "read 4096 at 0", "read 4096 at 2093056",
             ])
         #expect(host.openNodes == 0)

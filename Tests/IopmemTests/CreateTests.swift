@@ -22,9 +22,24 @@ struct CreateTests {
             host.acts == [
                 "open control", "ask for the version", "open iopmem0", "lock iopmem0",
                 "read 4096 at 0", "read 4096 at 2093056", "watch",
-                "look for signatures at 0", "create 67108864 at 0", "wait for block iopmem0n1",
+                "look for signatures at 0", "create 67108864 at 0", "wait for new block iopmem0n1",
             ])
         #expect(host.openNodes == 0)
+    }
+
+    @Test("udev that is busy with others is waited for, several times as long, but not for ever")
+    func busyUdev() throws {
+        let host = try boundHost()
+        host.busyRounds = 3
+        let made = try operation(host).create(request(.bytes(64 << 20)))
+        #expect(made?.dev == "iopmem0n1")
+        #expect(host.acts.count { $0 == "wait for new block iopmem0n1" } == 4)
+        host.busyRounds = 5
+        let error = #expect(throws: IopmemError.self) {
+            try operation(host).create(request(.bytes(64 << 20)))
+        }
+        #expect(error?.code == .timedOut)
+        #expect(try Inventory(root: host.root).namespaces.map(\.dev) == ["iopmem0n1"])
     }
 
     @Test("on a free card: it is bound first")

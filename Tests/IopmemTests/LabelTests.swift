@@ -17,7 +17,7 @@ struct LabelTests {
         let acts = machine.host.acts[start...]
         #expect(
             acts.suffix(4) == [
-                "wait for block iopmem0n1", "write 256 at 262144", "write 4096 at 0",
+                "wait for new block iopmem0n1", "write 256 at 262144", "write 4096 at 0",
                 "write 4096 at 2093056",
             ])
         guard case .area(let area) = machine.reading else {

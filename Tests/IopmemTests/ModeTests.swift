@@ -20,7 +20,7 @@ struct ModeTests {
         #expect(made.path == "/dev/iopdax0n1")
         #expect(made.filesystem == nil)
         #expect(listener.notes == ["1 MiB of RAM for the struct pages"])
-        #expect(host.acts.last == "wait for iopmem iopmem0n1")
+        #expect(host.acts.last == "wait for new iopmem iopmem0n1")
         let found = try Inventory(root: host.root).findNamespace(
             named: "/dev/iopdax0n1", root: host.root)
         #expect(found?.dev == "iopmem0n1")

@@ -29,6 +29,8 @@ struct WaitTests {
         ]
         #expect(try operation(host).wait(for: "late", timeout: .seconds(1)).name == "late")
         #expect(host.events.isEmpty)
+        // What udev still knows of another one by that name is not taken for it.
+        #expect(host.acts.last == "wait for new block iopmem0n1")
     }
 
     @Test("one that never comes is exit 1 when the time is up, and says which")

@@ -79,7 +79,26 @@ struct ComeBackTests {
                 #expect(try await machine.list().namespaces.isEmpty)
                 try await guest.run("iopmemctl unbind \(card)")
             }
+            try await machine.step("udev that lags behind is waited for") {
+                try await createBehindUdev(on: card, machine)
+            }
         }
+    }
+
+    /// What udev knows of the old namespace is not taken for the new one, which has its number.
+    private func createBehindUdev(on card: String, _ machine: Machine) async throws {
+        let old = try await machine.create(on: "card0", "--size 16M --name old")
+        try await machine.guest.run(
+            """
+            udevadm settle
+            pkill -STOP -x systemd-udevd
+            echo \(card) >/sys/bus/pci/drivers/iopmem/unbind
+            (sleep 5; pkill -CONT -x systemd-udevd) >/dev/null 2>&1 &
+            iopmemctl create --device \(card) --size 16M --name new
+            test /dev/iopmem/by-name/new -ef \(old.path)
+            test ! -L /dev/iopmem/by-name/old
+            iopmemctl unbind \(card) --revoke --yes
+            """, within: 60)
     }
 
     /// What `make install` installs.

@@ -57,6 +57,8 @@ public final class SimulatedHost: Host {
     public var processAnswers: [[ProcessHolder]] = []
     /// How often the driver refuses a destroy or retire because a node is open.
     public var busyAnswers = 0
+    /// How many waits for a node are over before udev has come to it.
+    public var busyRounds = 0
     /// Called before each create, so that a rival can be faster.
     public var beforeCreate: ((SimulatedHost) throws -> Void)?
     /// What happens while somebody waits, one after the other; then time is up.
@@ -182,6 +184,13 @@ public final class SimulatedHost: Host {
 
     /// See Host.
     public func isDAX(_ path: String) -> Bool? { isDAXInEffect }
+
+    /// For as many waits as there are `busyRounds`.
+    public var isUdevBusy: Bool {
+        guard busyRounds > 0 else { return false }
+        busyRounds -= 1
+        return true
+    }
 
     /// See Host.
     public func waitForUdev(until deadline: Deadline) throws(IopmemError) {
@@ -319,17 +328,20 @@ private final class SimulatedWatch: NodeWatch {
     init(_ host: SimulatedHost) { self.host = host }
 
     func wait(
-        for name: String, subsystem: String, until deadline: Deadline
+        for name: String, subsystem: String, isNew: Bool, until deadline: Deadline
     ) throws(IopmemError) {
-        guard !host.shallFail("wait for \(subsystem) \(name)") else {
-            throw IopmemError(.timedOut, "the node /dev/\(name) did not become ready in time")
-        }
+        let late = IopmemError(
+            IopmemError.Code.timedOut, "the node /dev/\(name) did not become ready in time")
+        guard !host.shallFail("wait for \(isNew ? "new " : "")\(subsystem) \(name)"),
+            host.busyRounds == 0
+        else { throw late }
         let isThere =
             ["/dev/\(name)", "/dev/iopdax\(name.dropFirst(6))"].contains(where: host.root.exists)
             // The kernel's own memory has no node.
             || host.root.optionalText("/sys/class/iopmem/\(name)/mode") == "p2pdma"
         guard isThere else {
-            throw IopmemError(.timedOut, "the node /dev/\(name) was never made")
+            throw IopmemError(
+                IopmemError.Code.timedOut, "the node /dev/\(name) was never made")
         }
     }
 

@@ -68,6 +68,8 @@ public protocol Host {
     /// Makes a file system that can be mounted with DAX: `ext4` or `xfs`.
     func makeFilesystem(_ type: String, on node: String) throws(IopmemError)
 
+    /// Whether udev has something queued; not where it does not run.
+    var isUdevBusy: Bool { get }
     /// Returns when udev has nothing queued, at once if it does not run.
     func waitForUdev(until deadline: Deadline) throws(IopmemError)
 
@@ -134,9 +136,11 @@ public protocol RegionControl: AnyObject {
 /// Somebody who listens for device nodes.
 public protocol NodeWatch: AnyObject {
     /// Returns when the node of the device `name` in `subsystem` can be used:
-    /// it stands in /dev, and udev, where it runs, has finished with it.
+    /// it stands in /dev, and udev, where it runs, has finished with it, and not only with one of
+    /// the same name that has gone. For that the caller has to know whether it `isNew`: made
+    /// after the watch began.
     func wait(
-        for name: String, subsystem: String, until deadline: Deadline
+        for name: String, subsystem: String, isNew: Bool, until deadline: Deadline
     ) throws(IopmemError)
 
     /// Returns with the next news of any device, or with nil at the deadline;

@@ -216,6 +216,9 @@ public final class LinuxHost: Host {
             because: words ?? "\(program) ended with status \(outcome.status)")
     }
 
+    /// By libudev's queue.
+    public var isUdevBusy: Bool { (try? EventQueue.isBusy) ?? false }
+
     /// Through libudev's queue.
     public func waitForUdev(until deadline: Deadline) throws(IopmemError) {
         do throws(Errno) {
@@ -370,12 +373,12 @@ private final class LinuxNodeWatch: NodeWatch {
     }
 
     func wait(
-        for name: String, subsystem: String, until deadline: Deadline
+        for name: String, subsystem: String, isNew: Bool, until deadline: Deadline
     ) throws(IopmemError) {
-        while !events.isReady(name: name, subsystem: subsystem) {
+        while !events.isReady(name: name, subsystem: subsystem, isNew: isNew) {
             guard try next(until: deadline) == nil else { continue }
             throw IopmemError(
-                .timedOut, "the node /dev/\(name) did not become ready in time",
+                IopmemError.Code.timedOut, "the node /dev/\(name) did not become ready in time",
                 remedy: events.usesDaemon
                     ? "see whether udev is stuck: udevadm settle; journalctl -u systemd-udevd"
                     : "see whether devtmpfs is mounted on /dev")

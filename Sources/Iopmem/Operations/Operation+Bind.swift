@@ -297,10 +297,9 @@ extension Operation {
     private func awaitRegions(
         of device: Device, _ watch: any NodeWatch
     ) throws(IopmemError) -> Device {
-        let deadline = Deadline(in: patience)
         for region in try Inventory(root: host.root).regions(of: device.address) {
             listener.step("wait for \(region.path)")
-            try watch.wait(for: region.dev, subsystem: "iopmem", until: deadline)
+            try wait(for: region.dev, subsystem: "iopmem", with: watch)
         }
         try checkpoint()
         return try DeviceList(root: host.root).device(at: device.address)

@@ -175,7 +175,7 @@ extension Operation {
         }
         try checkpoint()
         listener.step("wait for \(dev) to be ready")
-        try watch.wait(for: dev, subsystem: request.mode.subsystem, until: Deadline(in: patience))
+        try wait(for: dev, subsystem: request.mode.subsystem, with: watch)
         try checkpoint()
         let made = try Inventory(root: host.root).namespace(named: dev, root: host.root)
         if let area {

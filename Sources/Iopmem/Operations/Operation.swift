@@ -14,6 +14,10 @@ public struct Operation {
     /// broken.
     let patience: Duration
 
+    /// How often that long, where udev is not quiet all the time: less than the units of systemd may
+    /// take (systemd/iopmem-restore@.service).
+    static let rounds = 4
+
     /// Operations on that machine, told to that listener.
     public init(
         on host: any Host, telling listener: any Listener, patience: Duration = .seconds(120)

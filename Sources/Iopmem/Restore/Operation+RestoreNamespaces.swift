@@ -187,7 +187,7 @@ extension Operation {
                     try restore.takeBack(removal, dev, region)
                 }
             }
-            try watch.wait(for: dev, subsystem: mode.subsystem, until: Deadline(in: patience))
+            try wait(for: dev, subsystem: mode.subsystem, with: watch)
             let made = try Inventory(root: host.root).namespace(named: dev, root: host.root)
             if let type = lost.makeFilesystem { try makeFilesystem(type, on: made) }
             return made

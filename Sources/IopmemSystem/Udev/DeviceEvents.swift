@@ -54,6 +54,8 @@ public final class DeviceEvents {
 
     private let udev: OpaquePointer
     private let monitor: OpaquePointer
+    /// When this began, in microseconds by the clock that udev takes its notes by.
+    private let start = Monotonic.nanoseconds() / 1000
     /// Whether udevd takes part.
     public let usesDaemon: Bool
 
@@ -125,7 +127,11 @@ public final class DeviceEvents {
 
     /// Whether the device stands in /dev and udev, where it runs, has finished
     /// with it.
-    public func isReady(name: String, subsystem: String) -> Bool {
+    ///
+    /// Of a device that has gone, udev's notes stay until its turn has come, and a new one with
+    /// its number is taken for it. So a device that `isNew`, which was made after the
+    /// listening began, must have been noted since.
+    public func isReady(name: String, subsystem: String, isNew: Bool) -> Bool {
         guard let device = udev_device_new_from_subsystem_sysname(udev, subsystem, name) else {
             return false
         }
@@ -133,7 +139,11 @@ public final class DeviceEvents {
         // Without a node there is nothing that udev would have to do.
         guard let node = udev_device_get_devnode(device) else { return true }
         guard access(node, F_OK) == 0 else { return false }
-        return !usesDaemon || udev_device_get_is_initialized(device) > 0
+        guard usesDaemon else { return true }
+        guard udev_device_get_is_initialized(device) > 0 else { return false }
+        // In microseconds; 0 where udev's rules had nothing to note, and nothing can be outdated.
+        let age = udev_device_get_usec_since_initialized(device)
+        return !isNew || Monotonic.nanoseconds() / 1000 - age >= start
     }
 
     private static func checked(_ result: CInt) throws(Errno) {
@@ -143,6 +153,18 @@ public final class DeviceEvents {
 
 /// udev's queue of events that it has not yet dealt with.
 public enum EventQueue {
+    /// Whether there are some.
+    public static var isBusy: Bool {
+        get throws(Errno) {
+            guard DeviceEvents.isDaemonRunning else { return false }
+            guard let udev = udev_new() else { throw Errno.noMemory }
+            defer { udev_unref(udev) }
+            guard let queue = udev_queue_new(udev) else { throw Errno.noMemory }
+            defer { udev_queue_unref(queue) }
+            return udev_queue_get_queue_is_empty(queue) == 0
+        }
+    }
+
     /// Returns when the queue is empty, at once if udevd does not run.
     public static func waitUntilEmpty(
         until deadline: Deadline, signals: SignalHold?
