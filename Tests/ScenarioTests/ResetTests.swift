@@ -252,7 +252,7 @@ struct ResetTests {
             for engine in psync io_uring libaio; do
                 until test -e $engine.once; do sleep 0.2; done
             done
-            """, within: 120)
+            """, within: 300)
         return disk.region
     }
 
