@@ -127,6 +127,35 @@ int iopmem_load(u64 *value, const u64 *bar)
 	return error;
 }
 
+/**
+ * iopmem_load_anew - one 64-bit load that no cache of a CPU answers
+ * @value:	[out] the word
+ * @bar:	8-byte aligned
+ *
+ * Where the platform caches the BAR, a line of it may have come into a cache by
+ * another mapping, and even a load from write-combining memory may be served from
+ * it. CLFLUSH takes the line out of all caches, whatever the type of the mapping
+ * (Intel SDM vol. 2, "CLFLUSH"), and MFENCE keeps the load behind it. It also
+ * drains this CPU's combining buffers, as in iopmem_read_back().
+ *
+ * Return: 0; -EIO the load failed, and @value is undefined.
+ */
+int iopmem_load_anew(u64 *value, const u64 *bar)
+{
+	int error = -EIO;
+
+	asm volatile(LOAD(1, "clflush (%[bar])")
+		     "mfence\n"
+		     LOAD(2, "movq (%[bar]), %[value]")
+		     "xor %[error], %[error]\n"
+		     "9:\n"
+		     MAY_FAIL(1) MAY_FAIL(2)
+		     : [value] "=&r" (*value), [error] "+r" (error)
+		     : [bar] "r" (bar)
+		     : "memory", "cc");
+	return error;
+}
+
 /* What is left of an aligned 64-bit word, from or up to a byte within it. */
 static int load_part(void *to, const void *bar, size_t n)
 {

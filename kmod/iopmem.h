@@ -211,6 +211,8 @@ struct iopmem_user {
  * @claim:	child of region->claim; in here, so that claiming needs no memory
  *		and can fail for one reason only
  * @base:	kernel mapping of the whole namespace
+ * @uncached:	no cache can answer a load from it, see cache.c
+ * @witness:	two words that told that the device is there, or NULL; see flush.c
  * @pgmap:	struct pages, for the modes that have them
  * @mapped:	@pgmap is live
  * @dax:	for fsdax
@@ -242,6 +244,7 @@ struct iopmem_namespace {
 	struct resource claim;
 	void *base;
 	bool uncached;
+	const u64 *witness[2];
 	struct dev_pagemap pgmap;
 	bool mapped;
 	struct dax_device *dax;
@@ -431,6 +434,7 @@ void iopmem_namespace_unfreeze(struct iopmem_namespace *ns);
 void iopmem_copy_to(void *bar, const void *from, size_t n);
 int iopmem_copy_from(void *to, const void *bar, size_t n, bool stream);
 int iopmem_load(u64 *value, const u64 *bar);
+int iopmem_load_anew(u64 *value, const u64 *bar);
 bool iopmem_stream_is_faster(const void *bar);
 void iopmem_zero(void *bar, size_t n);
 
@@ -443,7 +447,7 @@ static inline int iopmem_selftest(void) { return 0; }
 
 /* flush.c */
 bool iopmem_answers(const struct iopmem_device *idev);
-bool iopmem_answered(const struct iopmem_namespace *ns, u64 offset, u64 n);
+bool iopmem_answered(struct iopmem_namespace *ns, u64 offset, u64 n);
 int iopmem_read_back(const struct iopmem_device *idev, const u64 *bar);
 int iopmem_flush(struct iopmem_namespace *ns);
 

@@ -115,7 +115,11 @@ static int test_writes(struct buffers *b)
 static int test_faults(struct buffers *b)
 {
 	size_t back, n;
+	u64 word;
 
+	if (iopmem_load(&word, (u64 *)(b->bar + b->size)) != -EIO ||
+	    iopmem_load_anew(&word, (u64 *)(b->bar + b->size)) != -EIO)
+		return wrong("the status of a faulting load", b->size, sizeof(word), 0);
 	for (back = 0; back <= 160; back += 8)
 		for (n = back + 8; n < back + 4096; n += n < back + 160 ? 8 : 1000)
 			if (iopmem_copy_from(b->ram, b->bar + b->size - back, n, b->stream) !=
@@ -123,6 +127,21 @@ static int test_faults(struct buffers *b)
 				return wrong("the status of a faulting read", b->size - back, n, 0);
 	/* The registers that loads went through are free again. */
 	return try_read(b, MARGIN, 0, 4096);
+}
+
+/* Both ways to load a word bring the word. */
+static int test_loads(struct buffers *b)
+{
+	const u64 *bar = (const u64 *)b->bar;
+	u64 one, other;
+	size_t i;
+
+	fill(b->bar, b->size, 7);
+	for (i = 0; i < 32; i++)
+		if (iopmem_load(&one, bar + i) || iopmem_load_anew(&other, bar + i) ||
+		    one != bar[i] || other != bar[i])
+			return wrong("a load", i * sizeof(u64), sizeof(u64), 0);
+	return 0;
 }
 
 /* What tells a device from none. */
@@ -167,7 +186,7 @@ int iopmem_selftest(void)
 	b.ram = vmalloc(b.size);
 	b.bar = vmalloc(b.size);
 	if (b.ram && b.bar)
-		error = test_answers() ?: test_writes(&b);
+		error = test_answers() ?: test_loads(&b) ?: test_writes(&b);
 	for (turn = 0; !error && turn < 2; turn++) {
 		b.stream = turn;
 		error = test_reads(&b);

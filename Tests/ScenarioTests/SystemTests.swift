@@ -151,6 +151,21 @@ struct SystemTests {
             let entry = list.split(separator: "\n").first { $0.contains(address) }
             #expect(entry?.contains("write-combining") == true, "\(address) in \(list)")
         }
+        try await machine.step("a device that does not answer is noticed, cached or not") {
+            let read = "dd if=\(namespace.path) of=/dev/null bs=4k count=1 iflag=direct"
+            try await guest.run(
+                """
+                dd if=/dev/urandom of=\(namespace.path) bs=4k count=1 iflag=fullblock oflag=direct
+                \(read)
+                setpci -s \(device) COMMAND=0:2
+                """)
+            let errors = try await guest.run(read, status: 1).errors
+            #expect(errors.contains("Input/output error"), "a read said \(errors)")
+            let flush = "iopmem-guest sync fsync \(namespace.path) 1"
+            #expect(try await guest.run(flush).output == "EIO")
+            try await guest.run("setpci -s \(device) COMMAND=2:2 && \(read)")
+            #expect(try await guest.run(flush).output == "OK")
+        }
         try await machine.step("doctor calls a cached mapping a problem, and nothing else") {
             let doctor = try await guest.run("iopmemctl doctor \(device) -o json", status: nil)
             let report: DoctorReport = try doctor.json()
