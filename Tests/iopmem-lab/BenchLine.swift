@@ -48,7 +48,7 @@ struct BenchLine: Hashable, Sendable {
     /// MiB that are moved, in no more than a second: a few tenths of a second of an emulated processor's
     /// time. An amount and not only a time, because a busy host makes little of a time.
     var amount: Int { block == 4 ? Self.smallAmount : Self.largeAmount }
-    static let smallAmount = 48
+    static let smallAmount = 192
     static let largeAmount = 768
 
     /// As in `4 KiB random read`.
