@@ -454,13 +454,39 @@ int iopmem_flush(struct iopmem_namespace *ns);
 /* media.c: bad blocks */
 int iopmem_media_init(struct iopmem_namespace *ns);
 void iopmem_media_exit(struct iopmem_namespace *ns);
-bool iopmem_media_bad(struct iopmem_namespace *ns, u64 offset, u64 n, u64 *first);
+bool iopmem_media_find_bad(struct iopmem_namespace *ns, u64 offset, u64 n, u64 *first);
 u64 iopmem_media_good(struct iopmem_namespace *ns);
-void iopmem_media_rewrite(struct iopmem_namespace *ns, u64 offset, u64 n);
+void iopmem_media_rewrite_bad(struct iopmem_namespace *ns, u64 offset, u64 n);
 int iopmem_media_mark(struct iopmem_namespace *ns, u64 offset, u64 n);
-void iopmem_media_written(struct iopmem_namespace *ns, u64 offset, u64 n);
+void iopmem_media_clear_bad(struct iopmem_namespace *ns, u64 offset, u64 n);
 u64 iopmem_media_count(struct iopmem_namespace *ns);
 int iopmem_media_inject(struct iopmem_namespace *ns, u64 offset, u64 n, char *reason);
+
+/* Most namespaces have no bad blocks, ever, and each access asks. */
+static inline bool iopmem_media_suspect(const struct iopmem_namespace *ns)
+{
+	return unlikely(READ_ONCE(ns->badblocks.count));
+}
+
+/* Is a part of the range bad? See iopmem_media_find_bad(). */
+static inline bool iopmem_media_bad(struct iopmem_namespace *ns, u64 offset, u64 n, u64 *first)
+{
+	return iopmem_media_suspect(ns) && iopmem_media_find_bad(ns, offset, n, first);
+}
+
+/* The range is about to be written. */
+static inline void iopmem_media_rewrite(struct iopmem_namespace *ns, u64 offset, u64 n)
+{
+	if (iopmem_media_suspect(ns))
+		iopmem_media_rewrite_bad(ns, offset, n);
+}
+
+/* The range was written. */
+static inline void iopmem_media_written(struct iopmem_namespace *ns, u64 offset, u64 n)
+{
+	if (iopmem_media_suspect(ns))
+		iopmem_media_clear_bad(ns, offset, n);
+}
 
 /* What a function's command register says: is somebody there, and decodes memory? */
 static inline bool iopmem_decodes(u16 command)

@@ -25,20 +25,20 @@ void iopmem_media_exit(struct iopmem_namespace *ns)
 }
 
 /**
- * iopmem_media_bad - is a part of the range bad?
+ * iopmem_media_find_bad - is a part of the range bad?
  * @ns:		the namespace
  * @offset:	bytes from its start
  * @n:		bytes
  * @first:	[out] offset of the first bad byte within the namespace; may be NULL
  */
-bool iopmem_media_bad(struct iopmem_namespace *ns, u64 offset, u64 n, u64 *first)
+bool iopmem_media_find_bad(struct iopmem_namespace *ns, u64 offset, u64 n, u64 *first)
 {
 	sector_t start = offset >> SECTOR_SHIFT;
 	sector_t end = DIV_ROUND_UP_ULL(offset + n, SECTOR_SIZE);
 	sector_t found;
 
 	/* A bio that only flushes has no bytes. */
-	if (likely(!ns->badblocks.count) || start >= end)
+	if (start >= end)
 		return false;
 	if (!iopmem_badblocks_find(&ns->badblocks, start, end - start, &found))
 		return false;
@@ -58,7 +58,7 @@ u64 iopmem_media_good(struct iopmem_namespace *ns)
 }
 
 /**
- * iopmem_media_rewrite - bad blocks are about to be written
+ * iopmem_media_rewrite_bad - bad blocks may be about to be written
  * @ns:		the namespace
  * @offset:	bytes from its start
  * @n:		bytes
@@ -66,12 +66,12 @@ u64 iopmem_media_good(struct iopmem_namespace *ns)
  * A machine check takes the page out of the kernel's own mapping (set_mce_nospec()
  * in arch/x86/mm/pat/set_memory.c), and stores do not survive what loads do.
  */
-void iopmem_media_rewrite(struct iopmem_namespace *ns, u64 offset, u64 n)
+void iopmem_media_rewrite_bad(struct iopmem_namespace *ns, u64 offset, u64 n)
 {
 	unsigned long pfn = PHYS_PFN(iopmem_namespace_start(ns) + offset);
 	unsigned long end = PHYS_PFN(PAGE_ALIGN(iopmem_namespace_start(ns) + offset + n));
 
-	if (likely(!iopmem_media_bad(ns, offset, n, NULL)) || !ns->mapped)
+	if (!iopmem_media_find_bad(ns, offset, n, NULL) || !ns->mapped)
 		return;
 	for (; pfn < end; pfn++) {
 		clear_mce_nospec(pfn);
@@ -122,12 +122,12 @@ static void clear_poison(struct iopmem_namespace *ns, u64 offset, u64 n)
 }
 
 /* After a write: blocks that were written whole are good again. */
-void iopmem_media_written(struct iopmem_namespace *ns, u64 offset, u64 n)
+void iopmem_media_clear_bad(struct iopmem_namespace *ns, u64 offset, u64 n)
 {
 	sector_t start = DIV_ROUND_UP_ULL(offset, SECTOR_SIZE);
 	sector_t end = (offset + n) >> SECTOR_SHIFT;
 
-	if (likely(!ns->badblocks.count) || start >= end)
+	if (start >= end)
 		return;
 	badblocks_clear(&ns->badblocks, start, end - start);
 	clear_poison(ns, offset, n);
