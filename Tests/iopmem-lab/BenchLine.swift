@@ -45,8 +45,8 @@ struct BenchLine: Hashable, Sendable {
     let depth: Int
     let jobs: Int
 
-    /// MiB that are moved, in no more than a second: a few tenths of a second of an emulated processor's
-    /// time. An amount and not only a time, because a busy host makes little of a time.
+    /// MiB that are moved, in no more than a second. An amount and not only a time, because a busy host
+    /// makes little of a time; and enough of it that the start of fio's jobs does not count.
     var amount: Int { block == 4 ? Self.smallAmount : Self.largeAmount }
     static let smallAmount = 192
     static let largeAmount = 768
