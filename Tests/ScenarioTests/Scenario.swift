@@ -143,6 +143,10 @@ extension Machine {
             ip address add 10.9.0.1/24 dev $near
             ip link set $near up
             ip -n far address add 10.9.0.2/24 dev $far && ip -n far link set $far up
+            # A driver may look at its link only every two seconds, and a connection is given up
+            # after three in which nobody answered (mcast_solicit, arp(7)).
+            until ip link show $near | grep -q 'state UP'; do sleep 0.1; done
+            until ip -n far link show $far | grep -q 'state UP'; do sleep 0.1; done
             """)
     }
 
