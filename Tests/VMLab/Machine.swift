@@ -20,7 +20,6 @@ public final class Machine: Sendable {
 
     private let folder: FilePath
     private let process: MachineProcess
-    private let slots: Slots
     private let currentStep = Mutex<String?>(nil)
 
     private init(
@@ -33,7 +32,6 @@ public final class Machine: Sendable {
         self.topology = topology
         self.storage = storage
         kernel = bootable.packages
-        slots = Self.slots(for: bootable.kernel)
         symbols = bootable.symbols
         self.folder = folder
         self.process = process
@@ -52,7 +50,6 @@ public final class Machine: Sendable {
         _ body: (Machine) async throws -> Result
     ) async throws -> Result {
         let bootable = try await preparation.bootable(kernel)
-        let slots = slots(for: kernel)
         await slots.take()
         defer { slots.give() }
         let record = "\(name)-\(kernel.series)"
@@ -244,23 +241,15 @@ public final class Machine: Sendable {
     /// and rarely more than one.
     private static let slots = Slots(count: 2)
 
-    /// With KASAN two side by side are slower than one after the other: it boots in 50 s alone, in
-    /// 160 s and more beside another (on two processors that share their caches).
-    private static let slotsForDebugging = Slots(count: 1)
-
-    private static func slots(for kernel: Kernel) -> Slots {
-        kernel.looksForBugs ? slotsForDebugging : slots
-    }
-
     /// Lets another machine run while this one does nothing but wait, for a minute and more.
     public func idling<Result>(_ body: () async throws -> Result) async throws -> Result {
-        slots.give()
+        Self.slots.give()
         do {
             let result = try await body()
-            await slots.takeNext()
+            await Self.slots.takeNext()
             return result
         } catch {
-            await slots.takeNext()
+            await Self.slots.takeNext()
             throw error
         }
     }
