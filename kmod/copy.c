@@ -41,9 +41,8 @@
 #define STREAM_LINE	64
 /* Preemption is off for as long as one piece takes. */
 #define STREAM_PIECE	SZ_4K
-/* What a turn of a loop copies: two lines on the way in, one on the way out. */
-#define LOAD_BLOCK	128
-#define STORE_BLOCK	64
+/* What a turn of a loop copies: two lines, or two combining buffers. */
+#define BLOCK		128
 
 /* A load that may fail; then label 9 follows, with what is left still counted. */
 #define LOAD(label, insn)	#label ": " insn "\n"
@@ -85,7 +84,7 @@ static size_t stream_lines(void **to, const void **bar, size_t lines)
 	"movq %[c], " #offset "+16(%[to])\n"				\
 	"movq %[d], " #offset "+24(%[to])\n"
 
-/* Copies blocks of LOAD_BLOCK bytes by 64-bit loads. */
+/* Copies blocks by 64-bit loads; at least one. */
 static size_t load_blocks(void **to, const void **bar, size_t blocks)
 {
 	u64 a, b, c, d;
@@ -120,7 +119,7 @@ static size_t load_blocks(void **to, const void **bar, size_t blocks)
 	"movnti %[c], " #offset "+16(%[bar])\n"			\
 	"movnti %[d], " #offset "+24(%[bar])\n"
 
-/* Copies blocks of STORE_BLOCK bytes by non-temporal stores; at least one. */
+/* Copies blocks by non-temporal stores; at least one. */
 static void store_blocks(void **bar, const void **from, size_t blocks)
 {
 	u64 a, b, c, d;
@@ -128,8 +127,10 @@ static void store_blocks(void **bar, const void **from, size_t blocks)
 	asm volatile("0:\n"
 		     STORE_FOUR(0)
 		     STORE_FOUR(32)
-		     "add $64, %[from]\n"
-		     "add $64, %[bar]\n"
+		     STORE_FOUR(64)
+		     STORE_FOUR(96)
+		     "sub $-128, %[from]\n"
+		     "sub $-128, %[bar]\n"
 		     "dec %[blocks]\n"
 		     "jnz 0b\n"
 		     : [bar] "+r" (*bar), [from] "+r" (*from), [blocks] "+r" (blocks),
@@ -240,10 +241,10 @@ int iopmem_copy_from(void *to, const void *bar, size_t n, bool stream)
 			n -= lines * STREAM_LINE;
 		} while (n >= STREAM_LINE);
 	}
-	if (n >= LOAD_BLOCK) {
-		if (load_blocks(&to, &bar, n / LOAD_BLOCK))
+	if (n >= BLOCK) {
+		if (load_blocks(&to, &bar, n / BLOCK))
 			return -EIO;
-		n %= LOAD_BLOCK;
+		n %= BLOCK;
 	}
 	while (n) {
 		part = min_t(size_t, n, sizeof(u64));
@@ -288,17 +289,17 @@ bool iopmem_stream_is_faster(const void *bar)
  * @from:	RAM
  * @n:		a multiple of 8: no part of a word is written by itself
  *
- * The same stores as memcpy_flushcache() makes of such a range, a whole combining
- * buffer in each turn of the loop instead of a half.
+ * The same stores as memcpy_flushcache() makes of such a range, two combining
+ * buffers in each turn of the loop instead of a half.
  *
  * The caller orders it before what follows: wmb() for other CPUs, a read back
  * for the device.
  */
 void iopmem_copy_to(void *bar, const void *from, size_t n)
 {
-	if (n >= STORE_BLOCK)
-		store_blocks(&bar, &from, n / STORE_BLOCK);
-	n %= STORE_BLOCK;
+	if (n >= BLOCK)
+		store_blocks(&bar, &from, n / BLOCK);
+	n %= BLOCK;
 	if (n)
 		memcpy_flushcache(bar, from, n);
 }
