@@ -6,6 +6,9 @@ enum BenchDevice: String, CaseIterable, Sendable {
     case pmem = "nd_pmem"
     case brd
 
+    /// What iopmem is compared with.
+    static let peers: [BenchDevice] = [.brd, .pmem]
+
     /// Its block node in the guest.
     var node: String {
         switch self {

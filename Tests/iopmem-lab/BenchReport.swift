@@ -20,7 +20,7 @@ struct BenchReport {
     /// Everything that is judged.
     var verdicts: [Bool] {
         lines.flatMap { line in
-            [BenchDevice.brd, .pmem].map { meets(line, $0) }
+            BenchDevice.peers.map { meets(line, $0) }
         } + pairs.map { scales($0) } + results.faults.map(faultsHold)
             + results.verify.map(isFast) + (results.generation.blocks.isEmpty ? [] : [makesFast])
     }
@@ -45,8 +45,9 @@ struct BenchReport {
 
             Made by `make bench`; do not edit. Linux \(results.release) in QEMU without KVM, on a host \
             with \(results.hostProcessors) processors and a load of \(number(results.hostLoad, 1)) during the run. \
-            \(results.rounds) rounds on each line: \(BenchLine.smallAmount) MiB in blocks of 4 KiB, or \
-            \(BenchLine.largeAmount) MiB in larger ones, in no more than a second.
+            \(results.rounds) rounds on each line, and up to \(results.rounds * BenchPlan.repeats) more where a \
+            median is nearer to a limit than half the width of its middle half: \(BenchLine.smallAmount) MiB in \
+            blocks of 4 KiB, or \(BenchLine.largeAmount) MiB in larger ones, in no more than a second.
 
             **\(met) of \(verdicts.count) limits are met.**
 
@@ -59,8 +60,8 @@ struct BenchReport {
             MiB/s are of iopmem by the guest's clock, CPU is seconds of processor time for a GiB. Ratios are \
             iopmem's speed by the other's: the median, and in brackets the middle half of the rounds.
 
-            | line | | MiB/s | CPU iopmem | CPU nd_pmem | CPU brd | × brd | wanted | × nd_pmem | wanted |
-            |---|---|--:|--:|--:|--:|--:|--:|--:|--:|
+            | line | | rounds | MiB/s | CPU iopmem | CPU nd_pmem | CPU brd | × brd | wanted | × nd_pmem | wanted |
+            |---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|
 
             """
         for line in lines { text += row(line) + "\n" }
@@ -98,8 +99,11 @@ struct BenchReport {
             number(table.spread(of: $0, on: line, \.processorSecondsPerGiB).median, 2)
         }
         let cells =
-            [line.work, line.manner, number(speed, 0)] + times
-            + [BenchDevice.brd, .pmem].flatMap { other in
+            [
+                line.work, line.manner,
+                String(table.samples(of: .iopmem, on: line).count), number(speed, 0),
+            ] + times
+            + BenchDevice.peers.flatMap { other in
                 [
                     spread(table.ratios(to: other, on: line)),
                     "\(number(line.wanted(against: other), 2)) \(mark(meets(line, other)))",
@@ -140,7 +144,8 @@ struct BenchReport {
             ## Two processors
 
             Two jobs on two processors by one job: 2 is twice the speed. By processor time, in which a wait for \
-            a lock shows as time that moves no bytes. This machine's processors run in threads of their own.
+            a lock shows as time that moves no bytes. This machine's processors run in threads of their own. \
+            \(results.rounds * BenchPlan.scalingFactor) rounds, for each ratio is of four measurements here.
 
             | line | | iopmem | brd | iopmem ÷ brd | wanted |
             |---|---|--:|--:|--:|--:|
@@ -282,7 +287,7 @@ struct BenchReport {
         lines.map { line in
             BenchPlot.Bar(
                 group: line.work, name: line.manner,
-                marks: [BenchDevice.brd, .pmem].map { other in
+                marks: BenchDevice.peers.map { other in
                     BenchPlot.Mark(
                         other: other.rawValue, ratio: results.table.ratios(to: other, on: line),
                         wanted: line.wanted(against: other))

@@ -36,6 +36,12 @@ struct BenchSpread: Sendable {
     /// The value above which a quarter lies.
     var high: Double { quantile(0.75) }
 
+    /// Whether the median is nearer to a limit than half the width of the middle half, and may be on
+    /// either side of it in another run.
+    func isClose(to limit: Double) -> Bool {
+        abs(median - limit) < (high - low) / 2
+    }
+
     private func quantile(_ part: Double) -> Double {
         guard let last = values.indices.last else { return .nan }
         let place = part * Double(last)
