@@ -16,7 +16,7 @@ import VMLab
 struct WriteOrderTests {
     static let topology = Topology(.card("card0", megabytes: 512))
 
-    /// Seconds of writing, and the replays that are looked at.
+    /// Seconds of writing, times the kernel's slowness, and the replays that are looked at.
     private static let seconds = 3
     private static let looks = 5
 
@@ -40,7 +40,9 @@ struct WriteOrderTests {
             let replayed = try await machine.create(on: "card0", "--size 32M")
             let changes = try await machine.create(on: "card0", "--size 32M --mode raw")
             let flushes = try await machine.step("write, with seed \(seed)") {
-                try await write(to: original, log: log, copy: replayed, seed: seed, machine)
+                try await write(
+                    to: original, log: log, copy: replayed, seed: seed,
+                    seconds: Self.seconds * kernel.slowness, machine)
             }
             let list = try await guest.run("iopmem-guest replay list \(log.path)").output
             let stops = try stops(in: list)
@@ -59,6 +61,7 @@ struct WriteOrderTests {
                     )
                 }
                 if number == 1, let last = stops.last {
+                    try #require(last.claims != stop.claims, "nothing was durable after it")
                     // What was not yet there must be missed, or the look sees nothing.
                     try await guest.run(
                         look(
@@ -73,7 +76,8 @@ struct WriteOrderTests {
     ///
     /// - Returns: The flushes that the driver has counted meanwhile.
     private func write(
-        to original: Namespace, log: Namespace, copy: Namespace, seed: UInt64, _ machine: Machine
+        to original: Namespace, log: Namespace, copy: Namespace, seed: UInt64, seconds: Int,
+        _ machine: Machine
     ) async throws -> Int {
         let writers = ["append", "create", "slots", "map"].map { "\($0):/run/files/records" }
         let flushes = try await machine.guest.run(
@@ -87,7 +91,7 @@ struct WriteOrderTests {
                 dmsetup create logged
             mkdir -p /run/files
             mount /dev/mapper/logged /run/files
-            timeout \(Self.seconds) iopmem-guest records write dm:logged \(seed) \
+            timeout \(seconds) iopmem-guest records write dm:logged \(seed) \
             \(writers.joined(separator: " ")) || [ $? -eq 124 ]
             while pgrep -x iopmem-guest >/dev/null; do sleep 0.1; done
             umount /run/files
