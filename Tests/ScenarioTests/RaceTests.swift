@@ -3,7 +3,7 @@
 import Testing
 import VMLab
 
-/// Everything at once.
+/// Everything at once, on processors that run at the same time.
 ///
 ///     root complex ─┬─ sw0 ─┬─ card0   128 MiB   bound, unbound, reset, removed, used
 ///                   │       └─ edu0              imports dma-bufs of it
@@ -11,7 +11,8 @@ import VMLab
 @Suite("Races")
 struct RaceTests {
     static let topology = Topology(
-        .switch("sw0", .card("card0", megabytes: 128), .edu("edu0")), .nvme("nvme0"))
+        .switch("sw0", .card("card0", megabytes: 128), .edu("edu0")), .nvme("nvme0")
+    ).inParallel()
 
     /// The processes' choices follow from it. Another one is another test: `IOPMEM_SEED=7`.
     static let seed = Setting.number("IOPMEM_SEED") ?? 1

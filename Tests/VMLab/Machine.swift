@@ -111,6 +111,10 @@ public final class Machine: Sendable {
                         guest: guest, qmp: qmp, topology: topology, storage: storage,
                         bootable: bootable, folder: folder, process: process)
                 }
+                if topology.runsInParallel {
+                    try await machine.guest.run(
+                        "for one in /sys/devices/system/cpu/cpu*/online; do echo 1 >$one; done")
+                }
                 return (machine, process)
             } catch {
                 await process.kill()

@@ -14,9 +14,9 @@ public struct Topology: Sendable {
     public var processor = "max"
     /// How many processors.
     public var processors = 2
-    /// Each processor in a thread of its own. It is what one wants to see two of them work at once;
-    /// but a kernel that patches its own code while it boots crashes once in a while then, because
-    /// QEMU lets the other processor run into half of a change.
+    /// Each processor in a thread of its own, which is what one wants to see two of them work at once.
+    /// All but the first start when the machine has booted: a kernel that patches its own code until
+    /// then would crash once in a while, because QEMU lets another processor run into half of a change.
     public var runsInParallel = false
     /// MiB of RAM.
     public var memory = 2048
@@ -71,9 +71,19 @@ public struct Topology: Sendable {
         copy.runsInParallel = processors > 1
         copy.keepsContents = false
         copy.hasClock = true
-        // A busy host makes the kernel doubt the processor's time stamps and ask a timer device instead,
-        // which costs more than most of what is measured.
-        copy.kernelArguments.append("tsc=reliable")
+        copy.kernelArguments.append(Self.trustedClock)
+        return copy
+    }
+
+    /// A busy host makes the kernel doubt the processor's time stamps and ask a timer device instead,
+    /// which costs more than most of what a machine does.
+    private static let trustedClock = "tsc=reliable"
+
+    /// The same machine with processors that run at the same time.
+    public func inParallel() -> Topology {
+        var copy = self
+        copy.runsInParallel = true
+        copy.kernelArguments.append(Self.trustedClock)
         return copy
     }
 
@@ -143,7 +153,10 @@ public struct Topology: Sendable {
         // QEMU 7.2 reads a queue's shadow doorbell before it has said up to where it read (hw/nvme,
         // no barrier between the two), and once in some hundred thousand commands misses one. The
         // kernel notices after this many seconds, and sets the drive up anew after as many again.
-        return ["nvme_core.io_timeout=10"] + translation + kernelArguments
+        let drives = ["nvme_core.io_timeout=10"]
+        // One processor would otherwise take the locks out of the kernel's code until others come.
+        let processors = runsInParallel ? ["maxcpus=1", "noreplace-smp"] : []
+        return drives + translation + processors + kernelArguments
     }
 
     /// QEMU's arguments for the devices, with their contents in these files.
