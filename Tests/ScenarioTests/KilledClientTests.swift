@@ -79,7 +79,7 @@ struct KilledClientTests {
                 start: """
                     setsid fio --name=peer --filename=/dev/nvme0n1 --rw=randrw --bs=64k --size=16M \
                     --direct=1 --ioengine=\(engine) --iodepth=8 --iomem=mmapshared:\(node) \
-                    --time_based --runtime=100 --thread --status-interval=1 >fio.out 2>&1 &
+                    --time_based --runtime=1000 --thread --status-interval=1 >fio.out 2>&1 &
                     """,
                 works: "grep -q 'io=[1-9]' fio.out")
         }
@@ -131,7 +131,7 @@ struct KilledClientTests {
                 fallocate -l 64M files/buffer
                 setsid fio --name=peer --filename=/dev/nvme0n1 --rw=randrw --bs=64k --size=16M \
                 --direct=1 --ioengine=io_uring --iodepth=8 --iomem=mmapshared:/run/files/buffer \
-                --time_based --runtime=100 --thread --status-interval=1 >fio.out 2>&1 &
+                --time_based --runtime=1000 --thread --status-interval=1 >fio.out 2>&1 &
                 """,
             works: "grep -q 'io=[1-9]' fio.out", options: "--size 96M --force",
             holder: "mounted on /run/files", afterwards: "umount /run/files")
@@ -149,7 +149,7 @@ struct KilledClientTests {
                 disk=/dev/disk/by-id/nvme-uuid.UUID
                 until [ -b $disk ]; do sleep 0.1; done
                 setsid fio --name=far --filename=$disk --rw=randrw --bs=64k --size=16M --direct=1 \
-                --ioengine=io_uring --iodepth=8 --time_based --runtime=100 --thread \
+                --ioengine=io_uring --iodepth=8 --time_based --runtime=1000 --thread \
                 --status-interval=1 >fio.out 2>&1 &
                 """,
             works: "grep -q 'io=[1-9]' fio.out", options: "--mode raw --size 96M",
