@@ -10,7 +10,8 @@ import VMLab
 @Suite("Removal")
 struct RemovalTests {
     static let topology = Topology(
-        .rootPort("slot0", reserve: 512, child: .card("card0", megabytes: 256)), .nvme("nvme0"))
+        .rootPort("slot0", reserve: 512, child: .card("card0", megabytes: 256)), .nvme("nvme0")
+    ).inParallel()
 
     /// A way in which a card goes, and comes back.
     enum Way: CaseIterable {

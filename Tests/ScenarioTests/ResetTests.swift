@@ -10,7 +10,8 @@ import VMLab
 struct ResetTests {
     // Behind a port of its own a function can be reset, by its bus.
     static let topology = Topology(
-        .rootPort("slot0", reserve: 512, child: .card("card0", megabytes: 256)))
+        .rootPort("slot0", reserve: 512, child: .card("card0", megabytes: 256))
+    ).inParallel()
     /// How often, by root and then by the kernel, which recovers from an error.
     static let resets = 6
     static let recoveries = 2
