@@ -35,7 +35,8 @@ struct BenchPlan {
             var open = lines
             for turn in 0...Self.repeats where !open.isEmpty {
                 try await measure(
-                    open, BenchDevice.allCases, machine, rounds: turn * rounds..<(turn + 1) * rounds,
+                    open, BenchDevice.allCases, machine,
+                    rounds: turn * rounds..<(turn + 1) * rounds,
                     into: &results.table)
                 open = open.filter { line in
                     BenchDevice.peers.contains { peer in
