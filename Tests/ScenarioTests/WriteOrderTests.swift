@@ -18,7 +18,7 @@ struct WriteOrderTests {
 
     /// Seconds of writing, and flushes that a slow machine may take longer for.
     private static let seconds = 3
-    private static let flushes = 50
+    private static let flushes = 200
     /// The replays that are looked at.
     private static let looks = 5
 
