@@ -15,10 +15,7 @@ struct CameraTests {
     /// Each frame is stored with the rest of its MiB.
     static let length = frames << 20
 
-    /// The debug kernel has no vivid, which needs frame buffers.
-    static let kernels = Kernel.supported.filter { $0.series != "6.12-debug" }
-
-    @Test("frames are captured into the BAR and stored from there", arguments: kernels)
+    @Test("frames are captured into the BAR and stored from there", arguments: Kernel.supported)
     func capture(on kernel: Kernel) async throws {
         try await scenario(Self.topology, on: kernel) { machine in
             let bar = try #require(try await machine.function("card0").bars[2])

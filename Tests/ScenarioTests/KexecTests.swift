@@ -15,13 +15,9 @@ struct KexecTests {
         return topology
     }()
 
-    /// The debug kernel is built without kexec_file_load. That a machine goes down with everything bound is part
-    /// of every scenario there, too: each ends with a power off.
-    static let kernels = Kernel.supported.filter { !$0.looksForBugs }
-
     @Test(
         "what was written is flushed, and the next kernel brings everything back",
-        arguments: kernels)
+        arguments: Kernel.supported)
     func nextKernel(on kernel: Kernel) async throws {
         try await scenario(Self.topology, on: kernel) { machine in
             let guest = machine.guest

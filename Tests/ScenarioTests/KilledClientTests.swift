@@ -102,8 +102,6 @@ struct KilledClientTests {
                     works: "grep -q 'remote address' client.out"))
         }
         clients += [file(), farDisk()] + network(node) + importers()
-        // The debug kernel has no vivid, which needs frame buffers.
-        guard !kernel.looksForBugs else { return clients }
         for kind in ["userptr", "dmabuf"] {
             clients.append(
                 Client(

@@ -17,10 +17,9 @@ struct VFIOTests {
         .rootPort("rp2", .card("card1", megabytes: 128))
     ).translatingDMA()
 
-    /// The debug kernel has no vfio.
-    static let kernels = Kernel.supported.filter { !$0.looksForBugs }
-
-    @Test("a device behind vfio copies within devdax, and is refused files", arguments: kernels)
+    @Test(
+        "a device behind vfio copies within devdax, and is refused files",
+        arguments: Kernel.supported)
     func passedThrough(on kernel: Kernel) async throws {
         try await scenario(Self.topology, on: kernel) { machine in
             let guest = machine.guest
