@@ -74,6 +74,7 @@ struct CameraTests {
         try await machine.guest.run(
             """
             cd /run
+            : >frames.out
             setsid iopmem-guest camera \(kind) /dev/video0 \(namespace.path) /dev/nvme0n1 \
                 \(Self.frames) forever >frames.out 2>&1 &
             until grep -q streaming frames.out; do sleep 0.1; done

@@ -260,6 +260,7 @@ struct DMABufTests {
         try await guest.run(
             """
             cd /run
+            : >hold.out
             setsid iopmem-guest importer \(kind) \(words) any hold >hold.out 2>&1 &
             until grep -q copied hold.out; do sleep 0.1; done
             """)
@@ -289,6 +290,7 @@ struct DMABufTests {
         try await guest.run(
             """
             cd /run
+            : >hold.out
             setsid iopmem-guest importer old \(try words(kept)) any stay >stay.out 2>&1 &
             setsid iopmem-guest importer obedient \(try words(other)) hold >hold.out 2>&1 &
             until grep -q copied stay.out && grep -q copied hold.out; do sleep 0.1; done

@@ -276,6 +276,8 @@ struct DevdaxTests {
         try await guest.run(
             """
             cd /run
+            : >scribble.out
+            : >stream.out
             setsid iopmem-guest scribble \(namespace.path) >scribble.out 2>&1 &
             setsid iopmem-guest stream \(drive) \(namespace.path) >stream.out 2>&1 &
             until grep -q scribbling scribble.out && grep -q streaming stream.out; do sleep 0.1; done

@@ -138,6 +138,7 @@ struct MediaErrorTests {
                     try await guest.run(
                         """
                         cd /run
+                        : >scribble.out
                         setsid iopmem-guest scribble \(mapped.path) >scribble.out 2>&1 &
                         until grep -q scribbling scribble.out; do sleep 0.1; done
                         """)
@@ -220,6 +221,7 @@ struct MediaErrorTests {
                 """
                 cd /run
                 rm -f ended
+                : >hold.out
                 (set +e; iopmem-guest hold files/data >hold.out; echo $? >ended) >/dev/null 2>&1 &
                 until grep -q mapped hold.out; do sleep 0.1; done
                 \(cause) >/dev/null

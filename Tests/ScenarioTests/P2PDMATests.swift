@@ -206,6 +206,8 @@ struct P2PDMATests {
                 try await guest.run(
                     """
                     cd /run
+                    : >hold.out
+                    : >stream.out
                     setsid iopmem-guest p2pmem-hold \(namespace.path) 1048576 >hold.out 2>&1 &
                     setsid \(stream) >stream.out 2>&1 &
                     until grep -q mapped hold.out && grep -q streaming stream.out; do sleep 0.1; done

@@ -78,6 +78,7 @@ extension RemovalTests {
                 try await guest.run(
                     """
                     cd /run
+                    : >pin.out
                     setsid iopmem-guest pin \(mapped.path) >pin.out 2>&1 &
                     until grep -q pinned pin.out; do sleep 0.2; done
                     """)
